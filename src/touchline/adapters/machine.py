@@ -1,0 +1,48 @@
+"""This machine: whether a process lives, how much disk is left, and the named points at which a test may kill us."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this number runs here."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def free_bytes(folder: Path) -> int:
+    """Space that is left on the folder's disk."""
+    return shutil.disk_usage(folder).free
+
+
+class NoProbe:
+    """Passes every point."""
+
+    def reached(self, point: str) -> None:
+        """Do nothing."""
+
+
+class KillAt:
+    """Kills this process with SIGKILL at the n-th passing of a named point, so that tests see what a crash leaves.
+
+    Args:
+        where: `point` or `point:n`.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.point, _, count = where.partition(":")
+        self.left = int(count or 1)
+
+    def reached(self, point: str) -> None:
+        """Count down, then die."""
+        if point == self.point:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)

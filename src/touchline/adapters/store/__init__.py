@@ -1,0 +1,1 @@
+"""The store: tables, queries and the bulk writer, on SQLite and PostgreSQL."""

@@ -1,0 +1,136 @@
+"""Opens the database: URL to engine, and a transaction that writes at once or not at all."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from touchline.adapters.store.faults import unavailable
+from touchline.model.errors import Misconfigured
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another before it gives up with a clear error."""
+
+CONNECT_SECONDS = "10"
+"""How long to wait for a PostgreSQL server that does not answer."""
+
+AUTOCHECKPOINT_PAGES = 20_000
+"""Checkpoint every 80 MB: a batch of 50,000 leads then writes its pages once instead of many times."""
+
+READING = "touchline_reading"
+
+
+def open_engine(url: str, home: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """An engine for `sqlite:///file` (relative to `home`) or `postgresql://...`.
+
+    Raises:
+        Misconfigured: The URL is neither.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # The URL is not shown: it may hold a password.
+        raise Misconfigured(
+            "The database URL cannot be read.", hint="Write sqlite:///touchline.db or postgresql://user@host/name."
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return _postgresql(parsed, busy_seconds)
+    if backend == "sqlite":
+        return _sqlite(parsed, home, busy_seconds)
+    raise Misconfigured(
+        f"Touchline keeps its data in SQLite or PostgreSQL, not {backend}.", hint="Set DATABASE_URL accordingly."
+    )
+
+
+def _postgresql(url: URL, busy_seconds: float) -> Engine:
+    # Our COPY writes UTF-8, whatever the server would choose for this database.
+    query = {"connect_timeout": CONNECT_SECONDS, **url.query, "client_encoding": "utf8"}
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg", query=query), pool_pre_ping=True, isolation_level="READ COMMITTED"
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.execute(f"SET lock_timeout = {int(busy_seconds * 1000)}")
+        connection.commit()
+
+    return engine
+
+
+def _sqlite(url: URL, home: Path, busy_seconds: float) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise Misconfigured("An in-memory database forgets everything.", hint="Give a file: sqlite:///touchline.db.")
+    path = (home / url.database).resolve()
+    if not path.parent.is_dir():
+        raise Misconfigured(
+            f"The folder of the database does not exist: {path.parent}.", hint="Create it, or run `touchline init`."
+        )
+    engine = create_engine(url.set(database=str(path)), connect_args={"timeout": busy_seconds})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    # The driver's own BEGIN is deferred; ours comes from `_begin`.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit is on the disk when it returns. The ledger of touches rests on it.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}")
+    cursor.execute("PRAGMA temp_store = MEMORY")
+    cursor.execute("PRAGMA cache_size = -131072")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    reads = is_reading(connection)
+    connection.exec_driver_sql(f"PRAGMA query_only = {int(reads)}")
+    # IMMEDIATE takes the write lock now: a transaction that reads first and writes later can otherwise fail half way.
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def is_reading(connection: Connection) -> bool:
+    """Whether the transaction on this connection may only read."""
+    return bool(connection.get_execution_options().get(READING))
+
+
+def place(engine: Engine) -> str:
+    """Where the data is, without a password."""
+    url = engine.url
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    host = url.host or url.query.get("host", "localhost")
+    return f"{url.database} on {host}"
+
+
+@contextmanager
+def transaction(engine: Engine, *, reading: bool = False) -> Iterator[Connection]:
+    """One transaction: committed at the end, rolled back on any error.
+
+    Args:
+        reading: It only reads, sees the database as it is at its first look, and waits for no writer.
+
+    Raises:
+        StoreUnavailable: The database is locked, full, read-only or away; nothing of the transaction is kept.
+    """
+    options: dict[str, Any] = {READING: reading}
+    if reading and engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    try:
+        with engine.connect() as connection, connection.execution_options(**options).begin():
+            yield connection
+    except (DBAPIError, sqlite3.Error, psycopg.Error) as error:
+        # The bulk writer speaks to the driver itself, so errors come with SQLAlchemy's wrapper and without.
+        known = unavailable(error, place(engine))
+        if known is None:
+            raise
+        raise known from error

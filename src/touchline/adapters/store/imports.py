@@ -1,0 +1,145 @@
+"""Imports with their cursor and counts, and runs with theirs."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, func, insert, select, update
+
+from touchline.adapters.store.bulk import BulkWriter
+from touchline.adapters.store.tables import import_rows, imports, runs
+
+COUNTED = ("new", "updated", "duplicate", "suppressed", "rejected")
+
+
+class Imports:
+    """Rows of `imports` and `import_rows`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.bulk = BulkWriter(connection)
+
+    def open(self, campaign_id: int, *, source: str, name: str, fingerprint: str, size: int, now: datetime) -> int:
+        """Start an import; gives its key."""
+        values = {
+            "campaign_id": campaign_id,
+            "source": source,
+            "name": name,
+            "fingerprint": fingerprint,
+            "bytes": size,
+            "state": "running",
+            "offset": 0,
+            "rows": 0,
+            **dict.fromkeys(COUNTED, 0),
+            "started_at": now,
+        }
+        return int(self.connection.execute(insert(imports).values(values).returning(imports.c.id)).scalar_one())
+
+    def latest(self, campaign_id: int, fingerprint: str) -> dict[str, Any] | None:
+        """The last import of exactly this content into this campaign."""
+        query = (
+            select(imports)
+            .where(imports.c.campaign_id == campaign_id, imports.c.fingerprint == fingerprint)
+            .order_by(imports.c.id.desc())
+            .limit(1)
+        )
+        row = self.connection.execute(query).mappings().one_or_none()
+        return dict(row) if row else None
+
+    def get(self, key: int, *, lock: bool = False) -> dict[str, Any] | None:
+        """One import; with `lock`, its cursor is ours until the transaction ends, and no other import adds leads meanwhile.
+
+        Two imports that meet the same new person at once would otherwise both find the place free.
+        """
+        if lock:
+            self.bulk.hold("leads")
+        query = select(imports).where(imports.c.id == key)
+        row = self.connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+        return dict(row) if row else None
+
+    def advance(self, key: int, *, offset: int, rows: int, counts: Mapping[str, int], set_aside: pl.DataFrame) -> None:
+        """Move the cursor behind a batch, add its counts, and keep the rows that became no lead.
+
+        Args:
+            set_aside: `row`, `outcome`, `reason`, `identity`, `raw`.
+        """
+        values: dict[str, Any] = {name: imports.c[name] + counts.get(name, 0) for name in COUNTED}
+        self.connection.execute(
+            update(imports).where(imports.c.id == key).values(offset=offset, rows=imports.c.rows + rows, **values)
+        )
+        self.bulk.insert(
+            "import_rows",
+            set_aside.select(pl.lit(key).alias("import_id"), "row", "outcome", "reason", "identity", "raw"),
+        )
+
+    def finish(self, key: int, state: str, now: datetime, error: str | None = None) -> None:
+        """Close an import as done or failed, or open it again as running; it goes on at its cursor."""
+        finished_at = None if state == "running" else now
+        self.connection.execute(
+            update(imports).where(imports.c.id == key).values(state=state, finished_at=finished_at, error=error)
+        )
+
+    def listed(self, limit: int) -> list[dict[str, Any]]:
+        """The newest first."""
+        return [
+            dict(r)
+            for r in self.connection.execute(select(imports).order_by(imports.c.id.desc()).limit(limit)).mappings()
+        ]
+
+    def reasons(self, key: int) -> list[dict[str, Any]]:
+        """`outcome`, `reason`, `rows`: how often each reason set a row aside."""
+        query = (
+            select(import_rows.c.outcome, import_rows.c.reason, func.count().label("rows"))
+            .where(import_rows.c.import_id == key)
+            .group_by(import_rows.c.outcome, import_rows.c.reason)
+            .order_by(func.count().desc(), import_rows.c.outcome, import_rows.c.reason)
+        )
+        return [dict(r) for r in self.connection.execute(query).mappings()]
+
+    def set_aside(self, key: int, outcome: str | None, after: int, limit: int) -> list[dict[str, Any]]:
+        """Rows that became no lead, in order of their number in the file."""
+        query = (
+            select(import_rows)
+            .where(import_rows.c.import_id == key, import_rows.c.row > after)
+            .order_by(import_rows.c.row)
+            .limit(limit)
+        )
+        if outcome:
+            query = query.where(import_rows.c.outcome == outcome)
+        return [dict(r) for r in self.connection.execute(query).mappings()]
+
+
+class Runs:
+    """Rows of `runs`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def open(self, campaign_id: int, version: int, until: str, now: datetime) -> int:
+        """Start a run; gives its key."""
+        values = {
+            "campaign_id": campaign_id,
+            "campaign_version": version,
+            "until": until,
+            "state": "running",
+            "counts": "{}",
+            "started_at": now,
+        }
+        return int(self.connection.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one())
+
+    def finish(self, key: int, state: str, counts: Mapping[str, Any], now: datetime, error: str | None = None) -> None:
+        """Close a run as done or failed, with its counts."""
+        values = {
+            "state": state,
+            "counts": json.dumps(counts, sort_keys=True),
+            "finished_at": now,
+            "error": error,
+        }
+        self.connection.execute(update(runs).where(runs.c.id == key).values(values))
+
+    def listed(self, limit: int) -> list[dict[str, Any]]:
+        """The newest first, counts parsed."""
+        rows = self.connection.execute(select(runs).order_by(runs.c.id.desc()).limit(limit)).mappings()
+        return [{**row, "counts": json.loads(row["counts"])} for row in rows]

@@ -1,0 +1,132 @@
+"""The store as the application sees it: a transaction that offers every table's queries, and the database's own state."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from touchline.adapters.store import migrate
+from touchline.adapters.store.campaigns import Campaigns, Controls, Mailboxes
+from touchline.adapters.store.engine import BUSY_SECONDS, open_engine, place, transaction
+from touchline.adapters.store.imports import Imports, Runs
+from touchline.adapters.store.journal import Journal, Senders
+from touchline.adapters.store.leads import Leads
+from touchline.adapters.store.prospects import Prospects
+from touchline.adapters.store.suppressions import MxAnswers, Suppressions
+from touchline.adapters.store.touches import Touches
+
+
+class Unit:
+    """One transaction's view of the store. What it does is kept together or not at all."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @cached_property
+    def campaigns(self) -> Campaigns:
+        """Campaigns and their versions."""
+        return Campaigns(self.connection)
+
+    @cached_property
+    def controls(self) -> Controls:
+        """Switches."""
+        return Controls(self.connection)
+
+    @cached_property
+    def mailboxes(self) -> Mailboxes:
+        """Sending identities."""
+        return Mailboxes(self.connection)
+
+    @cached_property
+    def imports(self) -> Imports:
+        """Imports."""
+        return Imports(self.connection)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Runs."""
+        return Runs(self.connection)
+
+    @cached_property
+    def leads(self) -> Leads:
+        """Leads."""
+        return Leads(self.connection)
+
+    @cached_property
+    def prospects(self) -> Prospects:
+        """Prospects."""
+        return Prospects(self.connection)
+
+    @cached_property
+    def touches(self) -> Touches:
+        """The ledger."""
+        return Touches(self.connection)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Events and deliveries."""
+        return Journal(self.connection)
+
+    @cached_property
+    def senders(self) -> Senders:
+        """Senders that are alive."""
+        return Senders(self.connection)
+
+    @cached_property
+    def suppressions(self) -> Suppressions:
+        """Who must get nothing."""
+        return Suppressions(self.connection)
+
+    @cached_property
+    def mx(self) -> MxAnswers:
+        """Kept DNS answers."""
+        return MxAnswers(self.connection)
+
+
+class Store:
+    """A database that holds one workspace.
+
+    Args:
+        url: `sqlite:///file` or `postgresql://...`.
+        home: Folder that a relative file name starts from.
+        busy_seconds: How long a transaction waits for another one.
+    """
+
+    def __init__(self, url: str, home: Path, busy_seconds: float = BUSY_SECONDS) -> None:
+        self.engine = open_engine(url, home, busy_seconds)
+
+    @property
+    def place(self) -> str:
+        """Where the data is, without a password."""
+        return place(self.engine)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Unit]:
+        """A transaction that writes. Commits at the end of the block, rolls back on any error."""
+        with transaction(self.engine) as connection:
+            yield Unit(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Unit]:
+        """A transaction that only reads, sees one moment throughout, and waits for no writer."""
+        with transaction(self.engine, reading=True) as connection:
+            yield Unit(connection)
+
+    def migrate(self) -> tuple[str | None, str]:
+        """Bring the tables to the present revision; gives the one before and the one after."""
+        with transaction(self.engine) as connection:
+            before = migrate.upgrade(connection)
+            after = migrate.revision(connection)
+            assert after is not None
+            return before, after
+
+    def revision(self) -> tuple[str | None, str]:
+        """The database's revision (None: not set up) and the one this version of Touchline needs."""
+        with transaction(self.engine, reading=True) as connection:
+            return migrate.revision(connection), migrate.head()
+
+    def close(self) -> None:
+        """Return every connection."""
+        self.engine.dispose()

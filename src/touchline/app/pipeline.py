@@ -1,0 +1,287 @@
+"""From leads to planned touches: asks for what the stages need, runs them on a batch, and saves the batch once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from touchline.app.ports import Clock, Probe, Progress, Resolver, Store, StoredCampaign, Unit
+from touchline.model.campaign import Campaign
+from touchline.model.columns import DECISIONS
+from touchline.stages import nurture, qualify, reaches, route, score
+from touchline.stages.addresses import check_addresses
+from touchline.stages.route import draw
+from touchline.stages.send import message_ids
+
+FINAL = ("stopped", "replied", "finished")
+"""States that judging never leaves: a person, a reply or the end of the sequence brought them."""
+
+RECHECK = timedelta(days=1)
+"""When to look again at what may pass by itself: a silent DNS server, another campaign's sequence, a recent contact."""
+
+DECIDED = tuple(column.name for column in DECISIONS)
+SCORED = ("fit", "opportunity", "tier", "score_parts")
+TOLD = (*DECIDED, "state", "state_reason", "pending", "recheck_at")
+"""What judging says of a prospect; a row where none of it changed is not written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the pipeline needs from outside, together."""
+
+    store: Store
+    resolver: Resolver
+    clock: Clock
+    probe: Probe
+    progress: Progress
+    secret: bytes
+    keep_answers: timedelta
+    batch_rows: int
+
+
+def mail_domains(outside: Outside, leads: pl.DataFrame) -> dict[str, str]:
+    """DNS answers for the mail domains of a batch: kept ones first, the rest asked. Before the transaction, since DNS takes its time."""
+    wanted = qualify.domains_to_resolve(leads)
+    now = outside.clock.now()
+    with outside.store.reading() as unit:
+        known = unit.mx.known(wanted, now - outside.keep_answers)
+    asked = outside.resolver.resolve_now(sorted(wanted - known.keys()))
+    if asked:
+        with outside.store.transaction() as unit:
+            unit.mx.keep(asked, now)
+    return known | asked
+
+
+def judge(
+    leads: pl.DataFrame,
+    stored: StoredCampaign,
+    *,
+    until: str,
+    mx: Mapping[str, str],
+    facts: pl.DataFrame,
+    now: datetime,
+) -> pl.DataFrame:
+    """Run score, qualify and route over a batch and say where each prospect stands.
+
+    Args:
+        leads: LEAD columns with shadows and `identity`; `decided_by` and `was_verdict` where a person decided.
+        until: Last stage to run.
+        mx: DNS answers of the batch's mail domains.
+        facts: What the store knows (see `route`).
+
+    Returns:
+        The batch with every column of a decision, `state`, `state_reason`, `pending`, `recheck_at`, `campaign_version`.
+    """
+    campaign = stored.campaign
+    batch = score.score(leads, campaign.icp, campaign.tiers) if reaches(until, "score") else leads
+    if reaches(until, "qualify"):
+        batch = qualify.qualify(check_addresses(batch, mx), campaign.rules, campaign.otherwise)
+        batch = _with_persons_verdict(batch)
+    if reaches(until, "route"):
+        batch = route.route(batch, campaign, facts)
+    missing = [pl.lit(None, pl.Int64 if c in ("fit", "opportunity") else pl.String).alias(c) for c in DECIDED]
+    batch = batch.with_columns(m for m in missing if m.meta.output_name() not in batch.columns)
+    done = reaches(until, "nurture")
+    verdict, passing = pl.col("verdict"), pl.col("route_reason").str.contains(r"^(in active sequence|contacted )")
+    state = (
+        pl.when(verdict != "qualified")
+        .then(verdict)
+        .when(pl.col("sequence").is_null())
+        .then(pl.lit("unrouted"))
+        .otherwise(pl.lit("enrolled"))
+    )
+    again = (pl.col("state") == "unrouted") & passing | (
+        pl.col("state").is_in(["held", "rejected", "unrouted"]) & (pl.col("address_status") == "unknown")
+    )
+    return (
+        batch.with_columns((state if done else pl.lit("harvested")).alias("state"))
+        .with_columns(
+            pl.lit(None, pl.String).alias("state_reason"),
+            pl.lit(0 if done else 1, pl.Int64).alias("pending"),
+            pl.when(again.fill_null(False) & done)
+            .then(pl.lit(now + RECHECK, pl.Datetime("us", "UTC")))
+            .alias("recheck_at"),
+            pl.lit(stored.version if reaches(until, "score") else None, pl.Int64).alias("campaign_version"),
+        )
+        .rechunk()
+    )
+
+
+def _with_persons_verdict(batch: pl.DataFrame) -> pl.DataFrame:
+    """A verdict that a person gave stands until a person changes it; an address that takes no mail stays rejected."""
+    if "decided_by" not in batch.columns:
+        return batch
+    persons = pl.col("decided_by").is_not_null() & (pl.col("address_status") != "invalid").fill_null(False)
+    return batch.with_columns(
+        pl.when(persons).then(f"was_{name}").otherwise(name).alias(name) for name in ("verdict", "verdict_reason")
+    )
+
+
+def enrolments(batch: pl.DataFrame, stored: StoredCampaign, secret: bytes, now: datetime) -> pl.DataFrame:
+    """First touches of the enrolled prospects of a batch.
+
+    Args:
+        batch: `prospect_id`, `state`, `sequence`, `identity` and LEAD columns with shadows.
+
+    Returns:
+        One row for each enrolled prospect: all that `touches.insert` wants.
+    """
+    campaign = stored.campaign
+    enrolled = batch.filter(pl.col("state") == "enrolled")
+    if enrolled.is_empty() or not campaign.mailboxes:
+        return _no_touches()
+    parts = []
+    for (name,), group in enrolled.group_by("sequence", maintain_order=True):
+        first = campaign.sequences[str(name)].steps[0]
+        start = now + timedelta(days=first.wait_days)
+        timed = nurture.due(group, campaign.window, campaign.timezone, start, 0)
+        parts.append(plan(timed, stored, sequence=str(name), step=1, secret=secret))
+    return pl.concat(parts)
+
+
+def plan(timed: pl.DataFrame, stored: StoredCampaign, *, sequence: str, step: int, secret: bytes) -> pl.DataFrame:
+    """Touches at one step for prospects whose `due_at` is known; the same input always gives the same Message-IDs."""
+    campaign = stored.campaign
+    if "mailbox" not in timed.columns:
+        timed = timed.with_columns(mailbox=_mailboxes(timed["identity"], campaign))
+    named = []
+    for (address,), part in timed.with_row_index("place").group_by("mailbox", maintain_order=True):
+        domain = str(address).rpartition("@")[2]
+        ids = message_ids(secret, campaign.name, part["identity"].to_list(), step, domain)
+        named.append(part.select("place", pl.Series("message_id", ids, dtype=pl.String)))
+    message_id = pl.concat(named).sort("place")["message_id"]
+    return timed.select(
+        pl.lit(stored.id, pl.Int64).alias("campaign_id"),
+        "prospect_id",
+        pl.lit(step, pl.Int64).alias("step"),
+        pl.lit(sequence).alias("sequence"),
+        route.choose_variants(timed, campaign.sequences[sequence], step - 1).alias("variant"),
+        pl.lit("drafted" if campaign.mode == "review" else "planned").alias("state"),
+        "due_at",
+        "mailbox",
+        message_id,
+    )
+
+
+def _mailboxes(identities: pl.Series, campaign: Campaign) -> pl.Series:
+    """One mailbox a person, by a stable draw: the thread stays with one sender."""
+    addresses = [mailbox.address for mailbox in campaign.mailboxes]
+    drawn = draw(identities, "mailbox").cast(pl.UInt64) * len(addresses) // 2**32
+    return drawn.replace_strict(range(len(addresses)), addresses, return_dtype=pl.String)
+
+
+def _no_touches() -> pl.DataFrame:
+    text, whole = pl.String, pl.Int64
+    return pl.DataFrame(
+        schema={
+            "campaign_id": whole,
+            "prospect_id": whole,
+            "step": whole,
+            "sequence": text,
+            "variant": text,
+            "state": text,
+            "due_at": pl.Datetime("us", "UTC"),
+            "mailbox": text,
+            "message_id": text,
+        }
+    )
+
+
+def add_prospects(unit: Unit, decided: pl.DataFrame, stored: StoredCampaign, secret: bytes, now: datetime) -> None:
+    """Write new prospects with their decisions and first touches: each row once.
+
+    Args:
+        decided: From `judge`, with `lead_id`.
+    """
+    keys = unit.prospects.insert(decided, stored.id, now)
+    unit.touches.insert(enrolments(decided.with_columns(keys), stored, secret, now), now)
+
+
+def judge_pending(outside: Outside, stored: StoredCampaign, until: str, limit: int | None) -> int:
+    """Judge prospects that have work to do, all of them where the campaign has a new version; gives how many were looked at.
+
+    Each batch is one transaction that also moves the cursor, so a killed run goes on behind its last batch.
+    """
+    everyone = stored.judged_version < stored.version
+    after = stored.judge_cursor if everyone else 0
+    with outside.store.transaction() as unit:
+        unit.prospects.wake(stored.id, outside.clock.now())
+        total = unit.prospects.pending_count(stored.id, everyone=everyone)
+    looked_at = 0
+    while limit is None or looked_at < limit:
+        size = outside.batch_rows if limit is None else min(outside.batch_rows, limit - looked_at)
+        height, after = _judge_batch(outside, stored, until, after=after, size=size, everyone=everyone)
+        looked_at += height
+        outside.progress.step("judge", looked_at, total)
+        if height < size:
+            break
+    return looked_at
+
+
+def _judge_batch(
+    outside: Outside, stored: StoredCampaign, until: str, *, after: int, size: int, everyone: bool
+) -> tuple[int, int]:
+    """Judge one page; gives how many rows it had and the key behind which the next one starts."""
+    mx: dict[str, str] = {}
+    if reaches(until, "qualify"):
+        with outside.store.reading() as unit:
+            page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
+        mx = mail_domains(outside, page)
+    now = outside.clock.now()
+    with outside.store.transaction() as unit:
+        page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
+        if not page.is_empty():
+            facts = unit.prospects.facts(stored.id, page, now)
+            decided = judge(page, stored, until=until, mx=mx, facts=facts, now=now)
+            _save_judged(unit, decided, stored, until, outside.secret, now)
+            after = page["prospect_id"][-1]
+        if everyone and reaches(until, "nurture"):
+            finished = page.height < size
+            moved = {"judged_version": stored.version, "judge_cursor": 0} if finished else {"judge_cursor": after}
+            unit.campaigns.set(stored.id, now, **moved)
+        outside.probe.reached("judge-before-commit")
+    outside.probe.reached("judge-after-commit")
+    return page.height, after
+
+
+def _save_judged(
+    unit: Unit, decided: pl.DataFrame, stored: StoredCampaign, until: str, secret: bytes, now: datetime
+) -> None:
+    """Keep what changed: rows that are as they were cost no write."""
+    started, final = pl.col("started") == 1, pl.col("was_state").is_in(FINAL)
+    whole = reaches(until, "nurture")
+    decided = decided.with_columns(
+        pl.when(_stays(name, until, started | final)).then(f"was_{name}").otherwise(name).alias(name) for name in TOLD
+    )
+    if whole:
+        lost = started & ~final & (pl.col("verdict") == "rejected").fill_null(False)
+        reason = pl.concat_str(pl.lit("no longer qualified: "), pl.col("verdict_reason").fill_null(""))
+        decided = decided.with_columns(
+            state=pl.when(lost).then(pl.lit("stopped")).otherwise("state"),
+            state_reason=pl.when(lost).then(reason).otherwise("state_reason"),
+        )
+    same_score = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"was_{name}")) for name in SCORED)
+    changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"was_{name}")) for name in TOLD)
+    # The version stays the one that made these very parts: equal scores are not made anew.
+    version = pl.when(same_score & pl.col("was_campaign_version").is_not_null()).then("was_campaign_version")
+    decided = decided.with_columns(campaign_version=version.otherwise("campaign_version"))
+    unit.prospects.save(decided.filter(changed), now)
+    if not whole:
+        return
+    was_enrolled, enrolled = pl.col("was_state") == "enrolled", pl.col("state") == "enrolled"
+    out = decided.filter(was_enrolled & ~enrolled)["prospect_id"].to_list()
+    unit.touches.cancel_open(out, "no longer routed to this sequence", now)
+    anew = decided.filter(enrolled & ~started & (~was_enrolled | pl.col("sequence").ne_missing(pl.col("was_sequence"))))
+    unit.touches.insert(enrolments(anew.filter(pl.col("touched") == 0), stored, secret, now), now)
+    unit.touches.replace(enrolments(anew.filter(pl.col("touched") == 1), stored, secret, now), now)
+
+
+def _stays(name: str, until: str, settled: pl.Expr) -> pl.Expr:
+    """Whether a column keeps its stored value: no stage made it anew, or the prospect is past where it could change."""
+    made_by = {**dict.fromkeys(SCORED, "score"), **dict.fromkeys(("sequence", "route_reason"), "route")}
+    if name in ("state", "state_reason", "recheck_at"):
+        return settled if reaches(until, "nurture") else pl.lit(True)
+    if name in ("sequence", "route_reason"):
+        return settled if reaches(until, "route") else pl.lit(True)
+    return pl.lit(name != "pending" and not reaches(until, made_by.get(name, "qualify")))

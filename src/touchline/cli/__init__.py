@@ -1,0 +1,61 @@
+"""The command line: parses, calls the application, prints. Exit codes follow sysexits.h and stay what they are."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from touchline.cli import campaign, demo, leads, operate, outbox, suppress
+from touchline.cli.context import State
+
+app = typer.Typer(
+    name="touchline",
+    help="Find the people a business should talk to, and start the conversation accountably.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(campaign.app, name="campaign")
+app.add_typer(leads.imports, name="imports")
+app.add_typer(leads.app, name="leads")
+app.add_typer(outbox.app, name="outbox")
+app.add_typer(suppress.app, name="suppress")
+for command in (*operate.COMMANDS, *leads.COMMANDS, demo.demo):
+    app.command(name=command.__name__.removesuffix("_").replace("_", "-"))(command)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    home: Annotated[
+        str, typer.Option(help="Folder of touchline.toml; else TOUCHLINE_HOME, else the current one.")
+    ] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Find the people a business should talk to, and start the conversation accountably."""
+    if version:
+        from touchline import __version__
+
+        print(__version__)
+        raise typer.Exit
+    context.obj = State(home=home, quiet=quiet)
+
+
+def main() -> None:
+    """Run the command line. The one place that catches: an error becomes one clear message and an exit code."""
+    from touchline.model.errors import TouchlineError
+
+    try:
+        app()
+    except TouchlineError as error:
+        print(f"touchline: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader (head, a pager) has seen enough. Keep Python from complaining at exit.
+        sys.stderr.close()
+        sys.exit(0)

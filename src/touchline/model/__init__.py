@@ -1,0 +1,1 @@
+"""The words of Touchline as types: columns, campaigns, rules, addresses, calendars, errors. No I/O."""

@@ -1,0 +1,42 @@
+"""E-mail addresses as identities: one cleaning and one base address, used by harvest and suppression alike."""
+
+import polars as pl
+
+GMAIL = ("gmail.com", "googlemail.com")
+"""Gmail ignores dots in the local part and treats both domains as one (support.google.com/mail/answer/7436150)."""
+
+SHAPE = r"^[^\s@,;:<>()\[\]\\\x00-\x20\x7f]+@[^\s@,;:<>()\[\]\\\x00-\x20\x7f.][^\s@,;:<>()\[\]\\\x00-\x20\x7f]*$"
+"""What may stand as an address at all: one @, something on both sides, nothing that could open a second recipient."""
+
+
+def cleaned(expr: pl.Expr) -> pl.Expr:
+    """The address inside what people paste: `mailto:`, angle brackets, quotes and outer punctuation removed, lower case.
+
+    Gives null where what is left does not have the shape of an address.
+    """
+    text = expr.str.normalize("NFKC").str.strip_chars()
+    inner = text.str.extract(r"<([^<>]*)>\s*$", 1).fill_null(text)
+    bare = inner.str.replace(r"(?i)^mailto:", "").str.replace(r"\?.*$", "").str.strip_chars(" \t\r\n\"'.,;:<>")
+    lower = bare.str.to_lowercase()
+    return pl.when(lower.str.contains(SHAPE)).then(lower)
+
+
+def base_address(expr: pl.Expr) -> pl.Expr:
+    """The address that identifies a person: tags removed, and dots too where Gmail ignores them.
+
+    Args:
+        expr: Cleaned addresses (see `cleaned`); null stays null.
+    """
+    local = expr.str.extract(r"^(.*)@", 1)
+    host = expr.str.extract(r"@([^@]*)$", 1)
+    # "+tag@x" has an empty name before its tag: keep it whole rather than give everyone at x one identity.
+    untagged = local.str.replace(r"^([^+]+)\+.*$", "${1}")
+    gmail = host.is_in(list(GMAIL))
+    undotted = untagged.str.replace_all(".", "", literal=True)
+    return pl.when(gmail).then(undotted + "@gmail.com").otherwise(untagged + "@" + host)
+
+
+def base_address_of(text: str) -> str | None:
+    """`base_address` of one raw string, by the same code; None where it is not an address."""
+    result: str | None = pl.select(base_address(cleaned(pl.lit(text)))).item()
+    return result

@@ -1,0 +1,1 @@
+"""Pages: they parse, call the application, and render."""

@@ -1,0 +1,175 @@
+"""Settings to adapters: the only place that chooses."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from touchline.adapters import machine, public
+from touchline.adapters.clock import FixedClock, SystemClock
+from touchline.adapters.dns import MxResolver
+from touchline.adapters.smtp import SmtpTransport
+from touchline.adapters.sources.csv import CsvSource
+from touchline.adapters.store.store import Store
+from touchline.app import campaigns, doctor
+from touchline.app.letters import OptOut
+from touchline.app.pipeline import Outside
+from touchline.app.ports import Clock, Probe, Progress, StoredCampaign
+from touchline.app.sending import Identity, Post
+from touchline.model.campaign import Mailbox
+from touchline.model.errors import InvalidInput, Misconfigured
+from touchline.settings import Settings
+
+KILL_AT = "TOUCHLINE_KILL_AT"
+"""Variable by which a fault test names the point where this process is to die."""
+
+NOW = "TOUCHLINE_NOW"
+"""Variable that holds the clock still at an instant, for rehearsals and simulations."""
+
+
+class Quiet:
+    """Shows no progress."""
+
+    def step(self, what: str, done: int, total: int | None) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One workspace with its parts, each made when it is first needed."""
+
+    settings: Settings
+    progress: Progress
+
+    @cached_property
+    def store(self) -> Store:
+        """The database, checked to be set up.
+
+        Raises:
+            Misconfigured: It is not set up, or by another version.
+        """
+        store = self.database
+        present, needed = store.revision()
+        if present != needed:
+            raise Misconfigured(
+                f"The database {store.place} is not set up for this version.", hint="Run: touchline init"
+            )
+        return store
+
+    @cached_property
+    def database(self) -> Store:
+        """The database in whatever state it is."""
+        return Store(self.settings.database_url, self.settings.home)
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The machine's clock, or one that stands still where TOUCHLINE_NOW says so."""
+        return FixedClock(instant(os.environ[NOW])) if os.environ.get(NOW) else SystemClock()
+
+    @cached_property
+    def probe(self) -> Probe:
+        """Nothing, or the point at which a fault test wants this process dead."""
+        return machine.KillAt(os.environ[KILL_AT]) if os.environ.get(KILL_AT) else machine.NoProbe()
+
+    @cached_property
+    def resolver(self) -> MxResolver:
+        """DNS."""
+        dns = self.settings.dns
+        return MxResolver(nameservers=dns.nameservers, timeout=dns.timeout, concurrency=dns.concurrency)
+
+    @cached_property
+    def transport(self) -> SmtpTransport:
+        """SMTP."""
+        ca_file = self.settings.smtp.ca_file
+        return SmtpTransport(
+            timeout=self.settings.smtp.timeout, ca_file=self.settings.home / ca_file if ca_file else None
+        )
+
+    @cached_property
+    def secret(self) -> bytes:
+        """Key that signs and names."""
+        return campaigns.secret(self.store, self.settings.secret, lambda: secrets.token_urlsafe(32), self.clock.now())
+
+    @cached_property
+    def outside(self) -> Outside:
+        """What the pipeline needs."""
+        return Outside(
+            store=self.store,
+            resolver=self.resolver,
+            clock=self.clock,
+            probe=self.probe,
+            progress=self.progress,
+            secret=self.secret,
+            keep_answers=timedelta(days=self.settings.dns.keep_days),
+            batch_rows=self.settings.batch_rows,
+        )
+
+    @cached_property
+    def opt_out(self) -> OptOut:
+        """How recipients say no: by link only where the public address answers now."""
+        url = self.settings.public_url
+        return OptOut(self.secret, url if url and public.fault(url) is None else None)
+
+    def post(self, stored: StoredCampaign) -> Post:
+        """What sending needs."""
+        del stored
+        host, pid = socket.gethostname(), os.getpid()
+        return Post(
+            store=self.store,
+            transport=self.transport,
+            clock=self.clock,
+            probe=self.probe,
+            progress=self.progress,
+            password=os.environ.get,
+            is_alive=machine.is_alive,
+            identity=Identity(f"{host}:{pid}:{secrets.token_hex(4)}", host, pid),
+            opt_out=self.opt_out,
+        )
+
+    def csv(self, path: Path, column_map: dict[str, str] | None = None) -> CsvSource:
+        """A CSV file as a source."""
+        return CsvSource(path, batch_rows=self.settings.batch_rows, column_map=column_map)
+
+    def sources(self, stored: StoredCampaign) -> Iterable[CsvSource]:
+        """The campaign's own sources: every file that its patterns match, in order of name."""
+        for source in stored.campaign.sources:
+            for name in sorted(self.settings.home.glob(source.path)):
+                yield self.csv(name)
+
+    def examination(self) -> doctor.Examination:
+        """What the doctor needs."""
+
+        def check(mailbox: Mailbox, password: str | None) -> list[tuple[str, bool, str]]:
+            return [(c.step, c.ok, c.detail) for c in asyncio.run(self.transport.check(mailbox, password))]
+
+        settings = self.settings
+        return doctor.Examination(
+            store=self.database,
+            patient=self.database,
+            resolver=self.resolver,
+            clock=self.clock,
+            configuration=f"{settings.file}" if settings.file.exists() else "defaults (no touchline.toml here)",
+            public_url=settings.public_url,
+            public_fault=public.fault,
+            free_bytes=lambda: machine.free_bytes(settings.home),
+            password=os.environ.get,
+            check_mailbox=check,
+        )
+
+
+def instant(text: str) -> datetime:
+    """An instant from ISO 8601 text; without an offset it is UTC.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is not an instant.", hint="Write it as 2027-01-12T09:00:00Z.") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

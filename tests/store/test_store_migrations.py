@@ -1,0 +1,105 @@
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError
+
+from touchline.adapters.store import migrate
+from touchline.adapters.store.engine import transaction
+from touchline.adapters.store.store import Store
+from touchline.adapters.store.tables import metadata
+
+REVISIONS = [script.revision for script in ScriptDirectory.from_config(migrate._config()).walk_revisions()]
+
+
+def schema(connection: Connection) -> set[str]:
+    """Every table and index as the database itself spells it, the version table aside."""
+    if connection.dialect.name == "sqlite":
+        query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name <> 'alembic_version'"
+        return {_sorted_table(sql) for sql in connection.exec_driver_sql(query).scalars()}
+    columns = (
+        "SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default) "
+        "FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'"
+    )
+    indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+    return {*connection.exec_driver_sql(columns).scalars(), *connection.exec_driver_sql(indexes).scalars()}
+
+
+def _sorted_table(sql: str) -> str:
+    head, _, body = sql.partition("(")
+    return (
+        sql
+        if "INDEX" in head
+        else f"{head} {sorted(part.strip() for part in body.rstrip(')').splitlines())}".replace(",'", "'")
+    )
+
+
+def migrated_to(store: Store, move: Callable[[Connection, str], None], revision: str) -> None:
+    with transaction(store.engine) as connection:
+        move(connection, revision)
+
+
+def test_an_empty_database_comes_to_head_and_says_so(empty_url, open_store):
+    store = open_store(empty_url)
+    assert store.revision() == (None, migrate.head())
+    assert store.migrate() == (None, migrate.head())
+    assert store.revision() == (migrate.head(), migrate.head())
+
+
+def test_migrating_again_changes_nothing(store):
+    with transaction(store.engine, reading=True) as connection:
+        before = schema(connection)
+    assert store.migrate() == (migrate.head(), migrate.head())
+    with transaction(store.engine, reading=True) as connection:
+        assert schema(connection) == before
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_head_is_reached_from_every_revision(empty_url, open_store, revision):
+    store = open_store(empty_url)
+    migrated_to(store, migrate.upgrade, revision)
+    assert store.revision()[0] == revision
+    assert store.migrate() == (revision, migrate.head())
+
+
+def test_base_is_reached_from_head_and_leaves_no_table(store):
+    migrated_to(store, migrate.downgrade, "base")
+    with transaction(store.engine, reading=True) as connection:
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+    assert store.revision()[0] is None
+    assert store.migrate()[1] == migrate.head()
+
+
+def test_the_migrations_make_the_tables_that_the_queries_know(empty_url, open_store):
+    store = open_store(empty_url)
+    with transaction(store.engine) as connection:
+        metadata.create_all(connection)
+        wanted = schema(connection)
+        metadata.drop_all(connection)
+    store.migrate()
+    with transaction(store.engine, reading=True) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        # Alembic compares no conditions of partial indexes, so the databases' own words are compared too.
+        assert schema(connection) == wanted
+    assert sum(" WHERE " in line for line in wanted) == 6
+
+
+def test_a_migration_that_fails_leaves_nothing(empty_url, open_store):
+    store = open_store(empty_url)
+    with transaction(store.engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE touches (mine TEXT)")
+    with pytest.raises(DBAPIError, match="touches"):
+        store.migrate()
+    with transaction(store.engine, reading=True) as connection:
+        assert inspect(connection).get_table_names() == ["touches"]
+
+
+def test_two_processes_may_migrate_at_once(empty_url, open_store):
+    first, second = open_store(empty_url), open_store(empty_url)
+    with ThreadPoolExecutor(2) as threads:
+        results = [job.result() for job in (threads.submit(first.migrate), threads.submit(second.migrate))]
+    assert sorted(before or "" for before, _ in results) == ["", migrate.head()]
