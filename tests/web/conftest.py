@@ -16,7 +16,6 @@ import polars as pl
 import pytest
 import uvicorn
 from starlette.types import ASGIApp
-from world import CAMPAIGN
 
 from touchline.adapters.clock import FixedClock
 from touchline.adapters.store.store import Store
@@ -24,6 +23,7 @@ from touchline.app import tokens
 from touchline.model.campaign import Campaign
 from touchline.model.columns import DECISIONS, LEAD, lead_schema, shadows
 from touchline.web.optout import application
+from world import CAMPAIGN
 
 SECRET = b"a secret of the tests"
 NOW = datetime(2027, 3, 10, 15, tzinfo=UTC)
@@ -113,11 +113,17 @@ def sqlite_people(tmp_path: Path) -> Iterator[People]:
     yield from _people("sqlite:///touchline.db", tmp_path)
 
 
+@pytest.fixture
+def postgres_people(postgres_url: str, tmp_path: Path) -> Iterator[People]:
+    """People in PostgreSQL."""
+    yield from _people(postgres_url, tmp_path)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def people(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[People]:
+def people(request: pytest.FixtureRequest) -> People:
     """People in each database."""
-    sqlite = request.param == "sqlite"
-    yield from _people("sqlite:///touchline.db" if sqlite else request.getfixturevalue("postgres_url"), tmp_path)
+    made: People = request.getfixturevalue("sqlite_people" if request.param == "sqlite" else "postgres_people")
+    return made
 
 
 def _people(url: str, home: Path) -> Iterator[People]:

@@ -12,6 +12,7 @@ from starlette.types import Message
 
 from touchline.adapters.public import MARK
 from touchline.app import tokens
+from touchline.app.suppression import opt_out
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 FORM = "application/x-www-form-urlencoded"
@@ -115,7 +116,7 @@ def test_a_link_that_is_not_ours_gets_a_page_that_says_what_to_do(sqlite_people,
             for method in ("GET", "POST"):
                 said = server.request(method, path)
                 assert said.status_code == 404, path
-                assert "Answer the e-mail with “no thanks”" in said.text
+                assert "Answer the email with “no thanks”" in said.text
     assert (sqlite_people.suppressed, open_touches(sqlite_people)) == ([], 2)
 
 
@@ -125,7 +126,7 @@ def test_a_prospect_that_is_gone_has_no_address_to_spare_and_the_page_does_not_c
     with served(people.application()) as server:
         said = server.post(link(ann))
     assert (said.status_code, people.suppressed) == (404, [])
-    assert "Answer the e-mail" in said.text
+    assert "Answer the email" in said.text
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"])
@@ -149,7 +150,14 @@ def test_a_body_without_end_is_never_asked_for(sqlite_people, link):
         sent.append(message)
 
     path = link(ann)
-    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": [], "query_string": b""}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "headers": [],
+        "query_string": b"",
+    }
     asyncio.run(sqlite_people.application()(scope, receive, send))
     assert sent[0]["status"] == 200
     assert sqlite_people.suppressed == ["ann@firm.example"]
@@ -174,7 +182,7 @@ def test_a_locked_database_is_said_so_and_the_next_try_works(sqlite_people, link
             said = server.post(link(ann))
             assert server.get(link(ann)).status_code == 200
         assert (said.status_code, said.headers["retry-after"]) == (503, "60")
-        assert "answer the e-mail with “no thanks”" in said.text
+        assert "answer the email with “no thanks”" in said.text
         assert sqlite_people.suppressed == []
         assert server.post(link(ann)).status_code == 200
     assert sqlite_people.suppressed == ["ann@firm.example"]
@@ -212,7 +220,7 @@ def test_a_defect_shows_the_same_way_out(sqlite_people, link, served):
     with served(sqlite_people.application()) as server:
         said = server.post(link(ann))
     assert said.status_code == 500
-    assert "answer the e-mail with “no thanks”" in said.text
+    assert "answer the email with “no thanks”" in said.text
 
 
 def test_the_health_page_opts_nobody_out_though_it_shows_a_signed_token(people, served):
@@ -232,3 +240,19 @@ def test_the_style_sheet_is_found_from_any_depth_and_below_any_prefix(sqlite_peo
         assert httpx.URL("https://x.example/mail" + path).join(href).path == "/mail/style.css"
         style = server.get("/style.css")
     assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+
+
+def test_who_says_it_twice_at_once_is_noted_once(postgres_people, link, served):
+    ann, again = postgres_people.enrol()
+    store = postgres_people.store
+    with served(postgres_people.application()) as server, ThreadPoolExecutor(1) as threads:
+        with store.transaction() as unit:
+            assert opt_out(unit, again, "opt-out page", postgres_people.now)
+            second = threads.submit(server.post, link(ann))
+            while True:  # until the second waits for what the first has not committed yet
+                with store.reading() as looking:
+                    if looking.connection.exec_driver_sql("SELECT 1 FROM pg_locks WHERE NOT granted").first():
+                        break
+        assert second.result().status_code == 200
+    assert postgres_people.suppressed == ["ann@firm.example"]
+    assert [kind for kind, *_ in postgres_people.events(ann)] == ["unsubscribed"]

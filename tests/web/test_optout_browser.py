@@ -63,9 +63,9 @@ def test_one_click_on_the_page_is_enough(browser, sqlite_people, link, served, s
         page = context.new_page()
         complaints = watched(page)
         page.goto(str(server.base_url.join(link(ann))))
-        assert page.get_by_role("heading", level=1).inner_text() == "Stop these e-mails?"
+        assert page.get_by_role("heading", level=1).inner_text() == "Stop these emails?"
         shot(page, f"ask-{scheme}-{width}")
-        button = page.get_by_role("button", name="Stop the e-mails")
+        button = page.get_by_role("button", name="Stop the emails")
         box = button.bounding_box()
         assert box is not None
         assert box["height"] >= 44, "a thumb hits it (WCAG 2.5.5)"

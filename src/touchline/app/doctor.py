@@ -136,14 +136,16 @@ def _dns(exam: Examination, domains: list[str]) -> Iterator[Finding]:
     except TouchlineError as error:
         yield Finding("dns", "error", error.message, error.hint)
         return
-    for domain, answer in sorted(answers.items()):
-        detail = f"mail exchange: {answer}"
-        if answer == "timeout":
-            yield Finding(f"dns {domain}", "error", detail, "Check the network and [dns] nameservers.")
-        elif domains and answer not in TAKES_MAIL:
-            yield Finding(f"dns {domain}", "warning", detail, "Answers to your mails could not arrive.")
-        else:
-            yield Finding(f"dns {domain}", "ok", detail)
+    yield from (_domain(domain, answer, sends=bool(domains)) for domain, answer in sorted(answers.items()))
+
+
+def _domain(domain: str, answer: str, *, sends: bool) -> Finding:
+    name, detail = f"dns {domain}", f"mail exchange: {answer}"
+    if answer == "timeout":
+        return Finding(name, "error", detail, "Check the network and [dns] nameservers.")
+    if sends and answer not in TAKES_MAIL:
+        return Finding(name, "warning", detail, "Answers to your mails could not arrive.")
+    return Finding(name, "ok", detail)
 
 
 def _mailbox(exam: Examination, mailbox: Mailbox) -> Iterator[Finding]:

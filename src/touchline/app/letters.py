@@ -75,14 +75,13 @@ def _written(
         return []
     leads = pl.DataFrame([{c.name: row[c.name] for c in LEAD} for row in rows], schema=lead_schema())
     chosen = choose_snippets(leads.with_columns(shadows()), campaign.snippets)
+    texts = [{name: picked[f"snippet_{name}"] for name in campaign.snippets} for picked in chosen.iter_rows(named=True)]
     mailboxes = {mailbox.address: mailbox for mailbox in campaign.mailboxes}
     made: list[Content | Unrenderable] = []
-    for row, snippets in zip(rows, chosen.select(pl.col("^snippet_.*$")).iter_rows(named=True), strict=True):
+    for row, snippets in zip(rows, texts, strict=True):
         try:
-            texts = {name.removeprefix("snippet_"): text for name, text in snippets.items()}
-            made.append(
-                _one(row, texts, campaign, mailboxes.get(row["mailbox"]), earlier.get(row["prospect_id"], ()), opt_out)
-            )
+            mailbox, before = mailboxes.get(row["mailbox"]), earlier.get(row["prospect_id"], ())
+            made.append(_one(row, snippets, campaign, mailbox, before, opt_out))
         except TouchlineError as error:
             made.append(Unrenderable(error.message))
     return made

@@ -1,6 +1,7 @@
 """Checks addresses: can they exist, does their domain take mail, and does one person read them. Pure, no look-ups."""
 
 from collections.abc import Mapping
+from functools import cache
 
 import polars as pl
 from disposable_email_domains import blocklist
@@ -39,7 +40,13 @@ _INTERNATIONAL = r"[^\x00-\x7f]|(?:^|\.)xn--"
 _NON_ASCII_LOCAL = r"^[^@]*[^@\x00-\x7f][^@]*@"
 _LOCAL_LIMIT, _HOST_LIMIT, _LIMIT = 64, 253, 254
 
-_DISPOSABLE = pl.Series(sorted(blocklist)).implode()
+
+@cache
+def _disposable() -> pl.Series:
+    """Made at first use: importing this module must cost nothing and start no thread."""
+    return pl.Series(sorted(blocklist)).implode()
+
+
 _LABELS = range(2, 1 + max(name.count(".") + 1 for name in blocklist))
 
 
@@ -134,7 +141,7 @@ def _judged(domains: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     name = pl.col("email_domain")
     # A throw-away domain makes those below it throw-away too.
     parents = [name.str.extract(rf"((?:[^.]+\.){{{labels - 1}}}[^.]+)$") for labels in _LABELS]
-    disposable = pl.any_horizontal(parent.is_in(_DISPOSABLE) for parent in parents)
+    disposable = pl.any_horizontal(parent.is_in(_disposable()) for parent in parents)
     tags = pl.concat_list(
         pl.when("disposable").then(pl.lit("disposable")),
         pl.when(name.is_in(FREE)).then(pl.lit("free")),

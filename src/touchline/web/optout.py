@@ -42,10 +42,10 @@ STYLE = """
 *, ::before { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; min-height: 100dvh; padding: 1rem; display: grid; place-items: center;
   background: var(--paper); color: var(--ink); }
-main { width: 100%; max-width: 27rem; padding: 2rem; background: var(--card); border: 1px solid var(--line);
+main { width: 100%; max-width: 27rem; padding: clamp(1.25rem, 6vw, 2rem); background: var(--card); border: 1px solid var(--line);
   border-radius: .9rem; }
-h1 { margin: 0 0 .5rem; font-size: 1.45rem; line-height: 1.25; letter-spacing: -.01em; }
-p { margin: 0; color: var(--soft); }
+h1 { margin: 0 0 .5rem; font-size: 1.45rem; line-height: 1.25; letter-spacing: -.01em; text-wrap: balance; }
+p { margin: 0; color: var(--soft); text-wrap: pretty; }
 p + p { margin-top: .75rem; }
 form { margin: 1.5rem 0 0; }
 button { width: 100%; min-height: 3rem; padding: .6rem 1.2rem; font: inherit; font-weight: 600; border: 0;
@@ -63,9 +63,9 @@ class Content(NamedTuple):
 
 
 ASK = Content(
-    "Stop these e-mails?",
+    "Stop these emails?",
     "<p>One click, and we will send nothing more to your address.</p>\n"
-    '<form method="post"><button type="submit">Stop the e-mails</button></form>',
+    '<form method="post"><button type="submit">Stop the emails</button></form>',
 )
 DONE = Content(
     "Done",
@@ -74,16 +74,16 @@ DONE = Content(
 )
 UNKNOWN = Content(
     "This link does not work",
-    "<p>Your mail program may have cut it, or it is too old. Answer the e-mail with “no thanks” instead, "
+    "<p>Your mail program may have cut it, or it is too old. Answer the email with “no thanks” instead, "
     "and we will stop.</p>",
 )
 LATER = Content(
     "Not done yet",
-    "<p>We could not note your wish just now. Try again in a minute, or answer the e-mail with “no thanks”, "
+    "<p>We could not note your wish just now. Try again in a minute, or answer the email with “no thanks”, "
     "and we will stop.</p>",
 )
 NOT_SO = Content(
-    "This cannot be done here", "<p>Open the link from the e-mail in a browser, and press the button there.</p>"
+    "This cannot be done here", "<p>Open the link from the email in a browser, and press the button there.</p>"
 )
 
 
