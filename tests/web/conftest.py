@@ -140,19 +140,20 @@ def link() -> Callable[[int], str]:
 
 
 @pytest.fixture
-def served() -> Callable[[ASGIApp], AbstractContextManager[httpx.Client]]:
-    """Runs an application on a free port: gives a client of it."""
+def served() -> Callable[..., AbstractContextManager[httpx.Client]]:
+    """Runs an application on a free port: gives a client of it. With a certificate it speaks HTTPS."""
     return _served
 
 
 @contextmanager
-def _served(app: ASGIApp) -> Iterator[httpx.Client]:
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False))
+def _served(app: ASGIApp, ssl_certfile: Path | None = None) -> Iterator[httpx.Client]:
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, ssl_certfile=ssl_certfile))
+    scheme = "https" if ssl_certfile else "http"
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=30) as client:
+            with httpx.Client(base_url=f"{scheme}://127.0.0.1:{listening.getsockname()[1]}", timeout=30) as client:
                 yield client
         finally:
             server.should_exit = True

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import event
 from starlette.types import Message
 
-from touchline.adapters.public import MARK
+from certificate import self_signed
+from touchline.adapters.public import MARK, fault
 from touchline.app import tokens
 from touchline.app.suppression import opt_out
 
@@ -71,7 +72,9 @@ def test_twenty_at_the_same_moment_are_one(people, link, served):
          "multipart/form-data; boundary=b"),
         (b"\xff\x00{", "application/json; charset=nonsense"),
         (b"no=boundary", "multipart/form-data"),
+        (b"x" * 8_000_000, FORM),
     ],
+    ids=["one click", "nothing", "multipart", "nonsense", "broken multipart", "eight megabytes"],
 )  # fmt: skip
 def test_a_post_means_its_address_whatever_its_body_says(sqlite_people, link, served, content, kind):
     ann, _ = sqlite_people.enrol()
@@ -209,6 +212,19 @@ def test_a_database_that_is_gone_is_said_so_and_the_health_page_shows_it(tmp_pat
         (tmp_path / "touchline.db").write_text("this is no database" * 100)
         assert server.get("/health").status_code == 503
         assert server.post(link(ann)).status_code == 503
+
+
+def test_the_check_of_the_public_address_finds_this_server_and_no_other(tmp_path, monkeypatch, sqlite_people, served):
+    certificate = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with served(sqlite_people.application(), ssl_certfile=certificate) as server:
+        url = str(server.base_url)
+        assert fault(url, sqlite_people.secret) is None
+        assert "another secret" in str(fault(url, b"another"))
+        sqlite_people.store.close()
+        (tmp_path / "touchline.db").unlink()
+        (tmp_path / "touchline.db").mkdir()
+        assert fault(url, sqlite_people.secret) == f"{url} answers with HTTP 503"
 
 
 def test_a_defect_shows_the_same_way_out(sqlite_people, link, served):

@@ -2,17 +2,51 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 from touchline.model.cells import neutral
 from touchline.model.columns import DECISIONS, LEAD, Kind
+from touchline.model.errors import InvalidInput
 
-IDENTITY = ("identity",)
-COLUMNS = tuple(c.name for c in LEAD if c.name not in ("base_address", "email_domain", "account"))
-DECIDED = ("state", *(c.name for c in DECISIONS if c.name != "score_parts"))
+COLUMNS = tuple(c.name for c in LEAD if c.name not in ("base_address", "email_domain", "account", "source"))
+"""What harvest cannot work out again from the others."""
+# A column called `state` is a province to everybody who reads address lists, us included.
+DECIDED = {"state": "prospect_state"} | {c.name: c.name for c in DECISIONS if c.name != "score_parts"}
+"""What a campaign adds, and what it is called in the file."""
 TAGS = frozenset(c.name for c in (*LEAD, *DECISIONS) if c.kind is Kind.TAGS)
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that takes its name only when everything has been written.
+
+    Raises:
+        InvalidInput: The file cannot be written.
+    """
+    if path is None:
+        yield sys.stdout
+        return
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a directory.", hint="Name a file in it.")
+    # A pipe or a device cannot be replaced, and has nothing to lose.
+    part = path.with_name(f".{path.name}.part") if path.is_file() or not path.exists() else path
+    try:
+        stream = part.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}.", hint="Choose another --output.") from None
+    try:
+        with stream:
+            yield stream
+        if part != path:
+            part.replace(path)
+    finally:
+        if part != path:
+            part.unlink(missing_ok=True)
 
 
 def write_csv(pages: Iterable[list[dict[str, Any]]], stream: TextIO) -> int:
@@ -22,7 +56,7 @@ def write_csv(pages: Iterable[list[dict[str, Any]]], stream: TextIO) -> int:
     for page in pages:
         names = [name for name in (*COLUMNS, *DECIDED) if name in page[0]]
         if count == 0:
-            writer.writerow(names)
+            writer.writerow([DECIDED.get(name, name) for name in names])
         writer.writerows([_cell(name, row[name]) for name in names] for row in page)
         count += len(page)
     if count == 0:
@@ -31,10 +65,9 @@ def write_csv(pages: Iterable[list[dict[str, Any]]], stream: TextIO) -> int:
 
 
 def _cell(name: str, value: object) -> object:
-    if value is None:
-        return ""
-    text = str(value)
-    return neutral(text.strip("|").replace("|", "; ") if name in TAGS else text) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return "" if value is None else value
+    return neutral(value.strip("|").replace("|", "; ") if name in TAGS else value)
 
 
 def write_json_lines(pages: Iterable[list[dict[str, Any]]], stream: TextIO) -> int:

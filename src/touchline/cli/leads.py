@@ -1,6 +1,5 @@
 """`touchline import`, `imports`, `leads` and `explain`: leads in, leads out, and one lead's journey."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -179,19 +178,16 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
     json: Json = False,
 ) -> None:
-    """Write leads as CSV that imports again unchanged, or as JSON lines."""
-    from touchline.adapters.exports import write_csv, write_json_lines
+    """Write leads as CSV that imports again unchanged, or as JSON lines (--json)."""
+    from touchline.adapters.exports import opened, write_csv, write_json_lines
     from touchline.app import leads
 
     ws = workspace(context)
     pages = leads.pages(ws.store, campaign=campaign or None, where=where or None, limit=None)
-    write = write_json_lines if json else write_csv
-    if output is None:
-        write(pages, sys.stdout)
-        return
-    with output.open("w", encoding="utf-8", newline="") as stream:
-        count = write(pages, stream)
-    print(f"{count} leads written to {output}")
+    with opened(output) as stream:
+        count = (write_json_lines if json else write_csv)(pages, stream)
+    if output is not None:
+        print(f"{count} leads written to {plain(output)}")
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """`touchline suppress`: who must get nothing."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -79,12 +78,9 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
 ) -> None:
     """Write every suppression as CSV that imports again."""
-    from touchline.adapters.exports import write_suppressions
+    from touchline.adapters.exports import opened, write_suppressions
 
-    with workspace(context).store.reading() as unit:
-        if output is None:
-            write_suppressions(unit.suppressions.listed, sys.stdout)
-            return
-        with output.open("w", encoding="utf-8", newline="") as stream:
-            count = write_suppressions(unit.suppressions.listed, stream)
-    print(f"{count} suppressions written to {output}")
+    with workspace(context).store.reading() as unit, opened(output) as stream:
+        count = write_suppressions(unit.suppressions.listed, stream)
+    if output is not None:
+        print(f"{count} suppressions written to {plain(output)}")

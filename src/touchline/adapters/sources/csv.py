@@ -16,6 +16,7 @@ from touchline.adapters.sources import layout
 from touchline.adapters.sources.encoding import SAMPLE
 from touchline.adapters.sources.headers import Columns
 from touchline.adapters.sources.records import Records
+from touchline.model.cells import restored
 from touchline.model.errors import InvalidInput, SourceUnavailable
 
 BATCH_ROWS: Final = 50_000
@@ -47,7 +48,8 @@ class Batch:
     """Raw records with the place to go on from.
 
     Attributes:
-        rows: Text columns: the fields that were recognised, as the file has them, null where empty; `extra`, a JSON
+        rows: Text columns: the fields that were recognised, as the file has them without an export's apostrophe before
+            a formula, null where empty; `extra`, a JSON
             object of the other cells that are not empty, or null; `fault`, why a record cannot be trusted, or null
             (too_many_fields, nul_byte, unclosed_quote, line_too_long); `raw`, the first 2,000 characters of a faulted
             record, whose fields are null. And `row` (Int64): the record's number, from 1, the header not counted.
@@ -145,7 +147,7 @@ class CsvSource:
 
 def _leads(frame: pl.DataFrame, columns: Columns, before: int) -> pl.DataFrame:
     """Records by position as records by field."""
-    fields = [pl.col(str(position)).alias(field) for field, position in columns.fields.items()]
+    fields = [restored(pl.col(str(position))).alias(field) for field, position in columns.fields.items()]
     return frame.select(
         *fields,
         _extra(columns).alias("extra"),

@@ -12,9 +12,14 @@ FULL = "The disk is full. Free space and try again: nothing of this step was kep
 READ_ONLY = "The database is read-only for this user: check the rights of the file and of its folder."
 DISK = "The disk reports an error. Nothing of this step was kept."
 DAMAGED = "The database is damaged: restore a backup."
+CANNOT_OPEN = "Check that the file and its folder exist and may be read and written."
+NO_DATABASE_FILE = "The file is no SQLite database: check DATABASE_URL."
 NOT_SET_UP = "The database is not set up: touchline init."
 LOGIN = "Check user and password in DATABASE_URL."
 NO_DATABASE = "Create it first: createdb NAME."
+NO_RIGHT = "This user lacks a right on the database: make it the owner."
+CROSSED = "Two processes wanted the same rows. Try again: nothing of this step was kept."
+AT_LIMIT = "The server is at its limits. Try again later: nothing of this step was kept."
 AWAY = "Check that the server runs and DATABASE_URL is right: touchline doctor."
 
 SQLITE = {
@@ -25,10 +30,10 @@ SQLITE = {
     sqlite3.SQLITE_IOERR: DISK,
     sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_FULL: FULL,
-    sqlite3.SQLITE_CANTOPEN: "Check that the file and its folder exist and may be read and written.",
+    sqlite3.SQLITE_CANTOPEN: CANNOT_OPEN,
     sqlite3.SQLITE_PROTOCOL: BUSY,
     sqlite3.SQLITE_AUTH: READ_ONLY,
-    sqlite3.SQLITE_NOTADB: "The file is no SQLite database: check DATABASE_URL.",
+    sqlite3.SQLITE_NOTADB: NO_DATABASE_FILE,
 }
 """Hints by primary result code (sqlite.org/rescode.html)."""
 
@@ -37,11 +42,11 @@ POSTGRESQL = {
     "25006": READ_ONLY,
     "28": LOGIN,
     "3D000": NO_DATABASE,
-    "40": "Two processes wanted the same rows. Try again: nothing of this step was kept.",
-    "42501": "This user lacks a right on the database: see the message.",
+    "40": CROSSED,
+    "42501": NO_RIGHT,
     "42P01": NOT_SET_UP,
     "53100": FULL,
-    "53": "The server is at its limits. Try again later: nothing of this step was kept.",
+    "53": AT_LIMIT,
     "55P03": BUSY,
     "57": AWAY,
     "58": DISK,

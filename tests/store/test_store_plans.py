@@ -1,0 +1,192 @@
+"""What a question costs in a large store: index look-ups instead of full scans, and the same work tomorrow as today."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import polars as pl
+import pytest
+from sqlalchemy import event
+from store_rows import MAILBOX, NOW, add_campaign, address, decided, enrol, leads, touches
+
+LETTER = ("Hello", "Hello there", None)
+BIG = "leads|prospects|touches|deliveries|events|suppressions|mx_answers|import_rows"
+SCANS = {"sqlite": rf"SCAN ({BIG})", "postgresql": rf"Seq Scan on ({BIG})|Filter.*state"}
+
+COLD: dict[str, Callable] = {
+    "leads.known": lambda u: u.leads.known([address(3), "nobody"], ["in/7", "in/nobody"]),
+    "leads.by_ids": lambda u: u.leads.by_ids([3, 4]),
+    "leads.find": lambda u: u.leads.find(address(5)),
+    "leads.page": lambda u: u.leads.page(campaign_id=None, where=None, after=2_990, limit=20),
+    "leads.page of a campaign": lambda u: u.leads.page(campaign_id=1, where=None, after=2_990, limit=20),
+    "leads.ids_of address": lambda u: u.leads.ids_of("address", [address(5)]),
+    "prospects.absent": lambda u: u.prospects.absent(1, [3, 4]),
+    "prospects.page": lambda u: u.prospects.page(1, after=5, limit=20, everyone=False),
+    "prospects.page of everyone": lambda u: u.prospects.page(1, after=2_990, limit=20, everyone=True),
+    "prospects.pending_count": lambda u: u.prospects.pending_count(1, everyone=False),
+    "prospects.wake": lambda u: u.prospects.wake(1, NOW),
+    "prospects.mark_pending": lambda u: u.prospects.mark_pending([3]),
+    "prospects.facts": lambda u: u.prospects.facts(2, u.leads.by_ids([3, 4]), NOW),
+    "prospects.of_lead": lambda u: u.prospects.of_lead(3),
+    "prospects.lead_of": lambda u: u.prospects.lead_of(3),
+    "prospects.set": lambda u: u.prospects.set([3], NOW, state="enrolled"),
+    "prospects.stop_leads": lambda u: u.prospects.stop_leads([9], "stopped", "x", NOW),
+    "touches.due": lambda u: u.touches.due(MAILBOX, 1, NOW, 20),
+    "touches.letters": lambda u: u.touches.letters([3, 4]),
+    "touches.listed": lambda u: u.touches.listed(states=("drafted",), campaign_id=1, after=5, limit=20),
+    "touches.listed uncertain": lambda u: u.touches.listed(
+        states=("uncertain", "sending"), campaign_id=None, after=0, limit=20
+    ),
+    "touches.earlier": lambda u: u.touches.earlier([3, 4]),
+    "touches.of_prospects": lambda u: u.touches.of_prospects([3, 4]),
+    "touches.used": lambda u: u.touches.used(MAILBOX, NOW - timedelta(hours=24)),
+    "touches.claim": lambda u: u.touches.claim([3], "me", NOW),
+    "touches.begin": lambda u: u.touches.begin(3, "me", LETTER, NOW),
+    "touches.settle": lambda u: u.touches.settle(3, ("sending",), "planned", NOW),
+    "touches.close_deliveries": lambda u: u.touches.close_deliveries([3], "deferred", NOW),
+    "touches.of_sender": lambda u: u.touches.of_sender("me"),
+    "touches.holders": lambda u: u.touches.holders(),
+    "touches.cancel_open": lambda u: u.touches.cancel_open([9], "x", NOW),
+    "touches.replace": lambda u: u.touches.replace(touches(pl.Series([5, 6]), 1), NOW),
+    "journal.of_lead": lambda u: u.journal.of_lead(3),
+    "journal.deliveries": lambda u: u.journal.deliveries([3, 4]),
+    "suppressions.matching": lambda u: u.suppressions.matching(leads([3, 4], account="acme")),
+    "suppressions.listed": lambda u: u.suppressions.listed(5, 20),
+    "mx.known": lambda u: u.mx.known(["x1.example"], NOW),
+    "imports.latest": lambda u: u.imports.latest(1, "f"),
+    "imports.set_aside": lambda u: u.imports.set_aside(1, "rejected", 5, 20),
+    "imports.reasons": lambda u: u.imports.reasons(1),
+}
+"""Every question and change that the pipeline and the senders put to the store again and again."""
+
+
+def fill(store, people):
+    """So many leads, prospects and touches, a fifth of each kind in a rare state; suppressions, answers and events."""
+    with store.transaction() as unit:
+        campaign_id = add_campaign(unit)
+        keys = enrol(
+            unit,
+            campaign_id,
+            range(people),
+            profile_url=[f"in/{n}" if n % 2 else None for n in range(people)],
+            account=[f"x{n % 50}.example" for n in range(people)],
+            pending=[int(n % 5 == 0) for n in range(people)],
+            recheck_at=[NOW if n % 50 == 0 else None for n in range(people)],
+        )
+        kinds = ["drafted", "sent", "sent", "planned", "sent"]
+        many = [kinds[n % 5] for n in range(people)]
+        unit.touches.insert(touches(keys, campaign_id, state=many), NOW)
+        unit.suppressions.add(
+            pl.DataFrame(
+                {"kind": "address", "value": [f"s{n}" for n in range(people)], "reason": "r", "source": "s", "at": NOW}
+            )
+        )
+        unit.mx.keep({f"x{n}.example": "mx" for n in range(people)}, NOW)
+        events = pl.DataFrame({"kind": "sent", "at": NOW, "lead_id": range(1, people + 1)})
+        unit.leads.bulk.insert("events", events)
+
+
+@contextmanager
+def watched(engine) -> Iterator[list[tuple[str, object]]]:
+    """Statements that pass, with their parameters."""
+    seen: list[tuple[str, object]] = []
+
+    def look(_connection, _cursor, statement, parameters, *_):
+        if re.match(r"\s*(SELECT|UPDATE|DELETE|WITH)", statement) and not statement.startswith("SELECT pg_"):
+            seen.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", look)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", look)
+
+
+def plan(unit, statement, parameters):
+    word = "EXPLAIN QUERY PLAN" if unit.connection.dialect.name == "sqlite" else "EXPLAIN"
+    rows = unit.connection.exec_driver_sql(f"{word} {statement}", parameters).all()
+    return [str(row[-1]) for row in rows]
+
+
+def test_no_question_of_the_pipeline_or_of_a_sender_scans_a_large_table(store):
+    fill(store, 3_000)
+    scans = {}
+    for name, ask in COLD.items():
+        with store.transaction() as unit:
+            if unit.connection.dialect.name == "postgresql":
+                # A few thousand rows are read faster than an index: what counts is that there is another way.
+                unit.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            with watched(store.engine) as seen:
+                ask(unit)
+            assert seen, name
+            for statement, parameters in seen:
+                found = [
+                    line
+                    for line in plan(unit, statement, parameters)
+                    if re.search(SCANS[store.engine.dialect.name], line)
+                ]
+                if found:
+                    scans[name] = found
+    assert scans == {}
+
+
+@pytest.mark.parametrize(
+    "question", ["touches.used", "touches.holders", "touches.due", "prospects.page", "touches.listed"]
+)
+def test_rare_states_are_found_by_their_own_small_index(store, question):
+    fill(store, 100)
+    small = "ix_touches_unsettled|ix_touches_planned|ix_prospects_pending"
+    with store.transaction() as unit:
+        if unit.connection.dialect.name == "postgresql":
+            unit.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            unit.connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        with watched(store.engine) as seen:
+            COLD[question](unit)
+        assert any(re.search(small, line) for s, p in seen for line in plan(unit, s, p))
+
+
+def work(store, people):
+    """Steps of SQLite's machine, in hundreds, that a batch of the pipeline takes (sqlite.org/c3ref/progress_handler.html)."""
+    steps = 0
+
+    def step():
+        nonlocal steps
+        steps += 1
+        return 0
+
+    with store.transaction() as unit:
+        driver = unit.connection.connection.driver_connection
+        driver.set_progress_handler(step, 100)
+        batch = leads(people)
+        assert unit.leads.known(batch["identity"].to_list(), []).is_empty()
+        unit.suppressions.matching(batch)
+        batch = batch.with_columns(unit.leads.insert(batch, 1, NOW))
+        assert len(unit.prospects.absent(1, batch["lead_id"].to_list())) == batch.height
+        unit.prospects.facts(1, batch, NOW)
+        keys = unit.prospects.insert(decided(batch), 1, NOW)
+        unit.touches.insert(touches(keys, 1), NOW)
+        unit.touches.claim([row["touch_id"] for row in unit.touches.due(MAILBOX, 1, NOW, 20)], "me", NOW)
+        unit.touches.used(MAILBOX, NOW)
+        driver.set_progress_handler(None, 0)
+    return steps
+
+
+def test_a_batch_costs_the_same_in_a_store_ten_times_as_large(sqlite_url, open_store):
+    store = open_store(sqlite_url)
+    fill(store, 2_000)
+    small = work(store, range(1_000_000, 1_001_000))
+    with store.transaction() as unit:
+        keys = enrol(unit, 1, range(2_000, 20_000))
+        unit.touches.insert(touches(keys, 1, state="sent"), NOW)
+    large = work(store, range(2_000_000, 2_001_000))
+    assert large < small * 1.3
+
+
+def test_a_flow_through_the_whole_store_leaves_no_orphans(store):
+    fill(store, 200)
+    for ask in COLD.values():
+        with store.transaction() as unit:
+            ask(unit)
+    with store.reading() as unit:
+        assert unit.prospects.orphans() == 0
