@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
-from world import World, Zygote, zone
 
 from touchline.sim.dns_server import DnsServer
 from touchline.sim.smtp_server import SmtpServer
+from world import World, Zygote, zone
 
 settings.register_profile("suite", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")

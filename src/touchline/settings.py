@@ -1,13 +1,14 @@
 """One frozen Settings from touchline.toml and the environment; everything else gets values, never variables."""
 
+import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from touchline.model.errors import Misconfigured
 
@@ -101,17 +102,26 @@ def load(home: Path | None = None) -> Settings:
     """
     folder = (home or Path(os.environ.get("TOUCHLINE_HOME") or ".")).absolute()
     values = _read(folder / FILE)
+    if "home" in values:
+        raise Misconfigured(
+            f"{folder / FILE}: 'home' cannot stand in the file that it names.", hint="Use --home or TOUCHLINE_HOME."
+        )
     if url := os.environ.get("DATABASE_URL"):
         values["database_url"] = url
     try:
         # The folder is decided here; a variable that names it must not win over an option of the command line.
         return Settings(**values).model_copy(update={"home": folder})
+    except SettingsError as error:  # a variable that should hold JSON and does not
+        raise Misconfigured(f"TOUCHLINE_* variables: {error}.", hint='Lists are JSON, such as ["127.0.0.1"].') from None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(name for name in Settings.model_fields if name != "home")
-        said = f"unknown key {place!r}" if first["type"] == "extra_forbidden" else f"{place}: {first['msg']}"
-        raise Misconfigured(f"{folder / FILE} or TOUCHLINE_* variables: {said}.", hint=f"Keys: {known}.") from None
+        place, known = ".".join(str(part) for part in first["loc"]), keys()
+        close = difflib.get_close_matches(place, known, 1, 0.5)
+        meant = f", did you mean {close[0]!r}?" if close else "."
+        said = f"unknown key {place!r}{meant}" if first["type"] == "extra_forbidden" else f"{place}: {first['msg']}."
+        raise Misconfigured(
+            f"{folder / FILE} or TOUCHLINE_* variables: {said}", hint=f"Keys: {', '.join(known)}."
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -127,23 +137,26 @@ def _read(path: Path) -> dict[str, Any]:
         raise Misconfigured(f"{path} is not valid TOML: {error}.", hint="Correct that line.") from None
 
 
+def keys() -> dict[str, FieldInfo]:
+    """Every key of touchline.toml in order, those of tables as `table.key`."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, Part):
+            found |= {f"{name}.{key}": inner for key, inner in type(field.default).model_fields.items()}
+        elif name != "home":
+            found[name] = field
+    return found
+
+
 def reference() -> str:
     """The settings as Markdown: one table, generated for docs/configuration.md."""
     lines = ["| key | default | meaning | variable |", "|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        if name == "home":
-            continue
-        nested = field.default if isinstance(field.default, Part) else None
-        if nested is None:
-            lines.append(_row(name, field, f"TOUCHLINE_{name.upper()}"))
-        else:
-            lines += [
-                _row(f"{name}.{key}", inner, f"TOUCHLINE_{name.upper()}__{key.upper()}")
-                for key, inner in type(nested).model_fields.items()
-            ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + [_row(name, field) for name, field in keys().items()]) + "\n"
 
 
-def _row(name: str, field: FieldInfo, variable: str) -> str:
+def _row(name: str, field: FieldInfo) -> str:
     default = list(field.default) if isinstance(field.default, tuple) else field.default
-    return f"| `{name}` | `{default!r}` | {field.description} | `{variable}` |"
+    shown = f'"{default}"' if isinstance(default, str) else str(default)
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    meaning = f"{field.description} One of {', '.join(choices)}." if choices else field.description
+    return f"| `{name}` | `{shown}` | {meaning} | `TOUCHLINE_{name.upper().replace('.', '__')}` |"

@@ -113,7 +113,7 @@ class Workspace:
     def opt_out(self) -> OptOut:
         """How recipients say no: by link only where the public address answers now."""
         url = self.settings.public_url
-        return OptOut(self.secret, url if url and public.fault(url) is None else None)
+        return OptOut(self.secret, url if url and public.fault(url, self.secret) is None else None)
 
     def post(self, stored: StoredCampaign) -> Post:
         """What sending needs."""
@@ -152,10 +152,9 @@ class Workspace:
             store=self.database,
             patient=self.database,
             resolver=self.resolver,
-            clock=self.clock,
             configuration=f"{settings.file}" if settings.file.exists() else "defaults (no touchline.toml here)",
             public_url=settings.public_url,
-            public_fault=public.fault,
+            public_fault=lambda url: public.fault(url, self.secret),
             free_bytes=lambda: machine.free_bytes(settings.home),
             password=os.environ.get,
             check_mailbox=check,

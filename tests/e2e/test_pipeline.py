@@ -160,8 +160,12 @@ def test_explain_tells_the_journey(world: World) -> None:
 
 def test_leads_added_by_hand_go_the_same_way(world: World) -> None:
     world.set_up()
-    world.run("leads", "add", "-c", "spring", "--email", "Bo@firm1.com", "--set", "first_name=Bo", "--set", "employees=80")
-    world.run("leads", "add", "-c", "spring", "--set", "profile_url=https://linkedin.com/in/cy", "--set", "first_name=Cy")
+    world.run(
+        "leads", "add", "-c", "spring", "--email", "Bo@firm1.com", "--set", "first_name=Bo", "--set", "employees=80"
+    )
+    world.run(
+        "leads", "add", "-c", "spring", "--set", "profile_url=https://linkedin.com/in/cy", "--set", "first_name=Cy"
+    )
     world.run("run", "-c", "spring", "--until", "nurture", now=TUESDAY)
     shown = world.run("campaign", "show", "spring", "--json").json
     assert {line["stage"]: line["count"] for line in shown["lines"]} == {"enrolled": 1, "waiting": 1}

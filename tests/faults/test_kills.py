@@ -4,6 +4,7 @@ import os
 import random
 
 import pytest
+
 from world import TUESDAY, WEDNESDAY, World
 
 IMPORT = ("import-before-commit", "import-after-commit")

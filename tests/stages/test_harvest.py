@@ -1,5 +1,6 @@
 """Merging: the same answer as taking the rows one by one, whatever the batches."""
 
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -76,7 +77,13 @@ def card_of(row: Row, leads: list[Row]) -> Row | None:
         if page and lead["profile_url"] == page and not (address and lead["base_address"]):
             return lead
     for lead in leads:
-        if not address and not page and not lead["base_address"] and not lead["profile_url"] and name_of(lead) == name_of(row):
+        if (
+            not address
+            and not page
+            and not lead["base_address"]
+            and not lead["profile_url"]
+            and name_of(lead) == name_of(row)
+        ):
             return lead
     return None
 
@@ -110,7 +117,10 @@ def row(draw: st.DrawFn, same: bool = False) -> Row:
         found |= {"email": f"{spelling}@{host}", "base_address": f"{address}@{host}", "email_domain": host}
     elif not found["profile_url"] and not found["source_key"]:
         found["source_key"] = "k3"
-    found |= {"title": draw(maybe("Boss") if same else maybe("Boss", "Clerk")), "company": draw(maybe("Ä&B") if same else maybe("Ä&B", "C"))}
+    found |= {
+        "title": draw(maybe("Boss") if same else maybe("Boss", "Clerk")),
+        "company": draw(maybe("Ä&B") if same else maybe("Ä&B", "C")),
+    }
     found |= {"domain": draw(maybe("x.com") if same else maybe("x.com", "y.com")), "budget": draw(maybe(1.5))}
     found["account"] = found["domain"] or (fold_text(found["company"]) if found["company"] else None)
     found["reason"] = None if same else draw(st.sampled_from([None] * 9 + ["ragged"]))
@@ -131,7 +141,9 @@ def refused(suppressed: dict[str, str]) -> pl.DataFrame:
 
 @settings(max_examples=EXAMPLES)
 @given(st.lists(row(), max_size=14), st.lists(row(), max_size=8), SOME)
-def test_a_batch_is_decided_as_if_its_rows_came_one_by_one(rows: list[Row], before: list[Row], suppressed: dict[str, str]) -> None:
+def test_a_batch_is_decided_as_if_its_rows_came_one_by_one(
+    rows: list[Row], before: list[Row], suppressed: dict[str, str]
+) -> None:
     store, cards = Store(), []
     store.take(frame(before))
     slow(before, cards, {})
@@ -148,7 +160,7 @@ def test_a_batch_equals_its_pieces_in_order(rows: list[Row], cuts: list[int], su
     whole, pieces, given_ = Store(), Store(), frame(rows)
     outcomes = whole.take(given_, refused(suppressed)).outcomes
     edges = sorted({0, len(rows), *(min(cut, len(rows)) for cut in cuts)})
-    parts = [pieces.take(given_[low:high], refused(suppressed)).outcomes for low, high in zip(edges, edges[1:], strict=False)]
+    parts = [pieces.take(given_[low:high], refused(suppressed)).outcomes for low, high in pairwise(edges)]
     assert pieces.leads.equals(whole.leads)
     assert not parts or pl.concat(parts).drop("identity").equals(outcomes.drop("identity"))
 
@@ -218,6 +230,13 @@ def test_two_people_with_addresses_are_two_though_their_profile_is_the_same() ->
     assert outcomes(Store().take(frame([{**PERSON, **PAGE}, {**other, **PAGE}]))) == ["new", "new"]
 
 
+def test_a_profile_gives_its_waiting_lead_to_one_address_only() -> None:
+    other = {**PERSON, "email": "b@x.com", "base_address": "b@x.com"}
+    result = Store().take(frame([PAGE, {**PERSON, **PAGE}, {**other, **PAGE}, {**other, "title": "Boss"}]))
+    assert outcomes(result) == ["new", "updated", "new", "updated"]
+    assert result.inserts["base_address"].to_list() == ["a@x.com", "b@x.com"]
+
+
 def test_a_row_without_address_goes_to_the_first_lead_with_its_profile() -> None:
     other = {**PERSON, "email": "b@x.com", "base_address": "b@x.com"}
     result = Store().take(frame([{**other, **PAGE}, {**PERSON, **PAGE}, {**PAGE, "title": "Boss"}]))
@@ -226,7 +245,11 @@ def test_a_row_without_address_goes_to_the_first_lead_with_its_profile() -> None
 
 
 def test_keys_of_different_sources_are_different_people() -> None:
-    rows = [{"source": "csv", "source_key": "1"}, {"source": "manual", "source_key": "1"}, {"source": "csv", "source_key": "1"}]
+    rows = [
+        {"source": "csv", "source_key": "1"},
+        {"source": "manual", "source_key": "1"},
+        {"source": "csv", "source_key": "1"},
+    ]
     assert outcomes(Store().take(frame(rows))) == ["new", "new", "duplicate"]
 
 
@@ -247,7 +270,11 @@ def test_an_empty_cell_does_not_wipe_what_is_known() -> None:
 def test_the_account_follows_the_domain_that_is_learnt_later() -> None:
     store = Store()
     store.take(frame([{**PERSON, "company": "Acme", "account": "acme"}]))
-    store.take(frame([{**PERSON, "domain": "acme.com", "account": "acme.com"}, {**PERSON, "company": "Acme", "account": "acme"}]))
+    store.take(
+        frame(
+            [{**PERSON, "domain": "acme.com", "account": "acme.com"}, {**PERSON, "company": "Acme", "account": "acme"}]
+        )
+    )
     assert store.leads["account"].to_list() == ["acme.com"]
 
 
@@ -290,7 +317,10 @@ def test_no_rows_are_no_work() -> None:
 
 def test_from_cells_to_leads() -> None:
     cells = pl.DataFrame(
-        {"email": ["Ada@X.com", "ada+news@x.com", "nobody", None], "profile_url": [None, None, None, "https://x.com/ada/"]}
+        {
+            "email": ["Ada@X.com", "ada+news@x.com", "nobody", None],
+            "profile_url": [None, None, None, "https://x.com/ada/"],
+        }
     )
     result = Store().take(normalise(cells, "csv"))
     assert outcomes(result) == ["new", "duplicate", "rejected", "new"]

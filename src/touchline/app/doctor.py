@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from touchline.app.ports import Clock, Resolver, Store, StoredCampaign
+from touchline.app.ports import Resolver, Store, StoredCampaign
 from touchline.app.sending import STOPPED
 from touchline.model.campaign import Mailbox
 from touchline.model.errors import TouchlineError
@@ -52,7 +52,6 @@ class Examination:
     store: Store
     patient: Patient
     resolver: Resolver
-    clock: Clock
     configuration: str
     public_url: str
     public_fault: Callable[[str], str | None]

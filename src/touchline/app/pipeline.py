@@ -1,7 +1,7 @@
 """From leads to planned touches: asks for what the stages need, runs them on a batch, and saves the batch once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -38,6 +38,8 @@ class Outside:
     secret: bytes
     keep_answers: timedelta
     batch_rows: int
+    silent: set[str] = field(default_factory=set)
+    """Domains that have timed out in this process: a resolver that is slow for one batch is not waited for in the next."""
 
 
 def mail_domains(outside: Outside, leads: pl.DataFrame) -> dict[str, str]:
@@ -46,11 +48,12 @@ def mail_domains(outside: Outside, leads: pl.DataFrame) -> dict[str, str]:
     now = outside.clock.now()
     with outside.store.reading() as unit:
         known = unit.mx.known(wanted, now - outside.keep_answers)
-    asked = outside.resolver.resolve_now(sorted(wanted - known.keys()))
+    asked = outside.resolver.resolve_now(sorted(wanted - known.keys() - outside.silent))
+    outside.silent.update(domain for domain, answer in asked.items() if answer == "timeout")
     if asked:
         with outside.store.transaction() as unit:
             unit.mx.keep(asked, now)
-    return known | asked
+    return known | asked | dict.fromkeys(wanted & outside.silent, "timeout")
 
 
 def judge(

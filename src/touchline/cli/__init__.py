@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from touchline.cli import campaign, demo, leads, operate, outbox, suppress
-from touchline.cli.context import State
+from touchline.cli.context import State, plain_lines
 
 app = typer.Typer(
     name="touchline",
@@ -44,16 +44,27 @@ def options(
     context.obj = State(home=home, quiet=quiet)
 
 
+def _check_arguments(arguments: list[str]) -> None:
+    """Bytes of an argument that are no text in this locale would fail deep inside the database driver."""
+    from touchline.model.errors import InvalidInput
+
+    for number, argument in enumerate(arguments, 1):
+        if any("\ud800" <= char <= "\udfff" for char in argument):
+            raise InvalidInput(f"Argument {number} is not text in UTF-8.", hint="Rename the file, or type it again.")
+
+
 def main() -> None:
     """Run the command line. The one place that catches: an error becomes one clear message and an exit code."""
     from touchline.model.errors import TouchlineError
 
     try:
+        _check_arguments(sys.argv[1:])
         app()
     except TouchlineError as error:
-        print(f"touchline: {error.message}", file=sys.stderr)
+        # What is wrong may quote the user's file, and a file may hold anything.
+        print(f"touchline: {plain_lines(error.message)}", file=sys.stderr)
         if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+            print(f"  {plain_lines(error.hint)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader (head, a pager) has seen enough. Keep Python from complaining at exit.

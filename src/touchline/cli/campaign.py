@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from touchline.cli.context import Json, print_json, print_table, workspace
+from touchline.cli.context import Json, plain, print_json, print_table, workspace
 
 app = typer.Typer(help="Campaigns are files: apply one, export it, see how it stands.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
 
 
 @app.command()
@@ -29,11 +30,11 @@ def apply(
         return
     print(f"{applied.name}: {applied.change}, version {applied.version}, {applied.state}")
     for obstacle in applied.obstacles:
-        print(f"  cannot send yet: {obstacle}")
+        print(f"  cannot send yet: {plain(obstacle)}")
 
 
 @app.command()
-def export(context: typer.Context, name: Annotated[str, typer.Argument(help="Name of the campaign.")]) -> None:
+def export(context: typer.Context, name: Name) -> None:
     """Print the campaign as a file that applies to an equal campaign."""
     from touchline.adapters import campaign_file
     from touchline.app import campaigns
@@ -59,9 +60,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
 
 
 @app.command()
-def show(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="Name of the campaign.")], json: Json = False
-) -> None:
+def show(context: typer.Context, name: Name, json: Json = False) -> None:
     """Show where the campaign's prospects are, and why."""
     from touchline.app import funnel
 
@@ -79,18 +78,26 @@ def show(
 
 
 @app.command()
-def pause(context: typer.Context, name: Annotated[str, typer.Argument(help="Name of the campaign.")]) -> None:
+def pause(context: typer.Context, name: Name, json: Json = False) -> None:
     """Let the campaign send nothing until it is started again."""
     from touchline.app import campaigns
 
     ws = workspace(context)
-    print(f"{name}: was {campaigns.pause(ws.store, name, ws.clock.now())}, sends nothing now")
+    before = campaigns.pause(ws.store, name, ws.clock.now())
+    if json:
+        print_json({"name": name, "before": before, "state": campaigns.get(ws.store, name).state})
+    else:
+        print(f"{name}: was {before}, sends nothing now")
 
 
 @app.command()
-def start(context: typer.Context, name: Annotated[str, typer.Argument(help="Name of the campaign.")]) -> None:
+def start(context: typer.Context, name: Name, json: Json = False) -> None:
     """Let a paused campaign send again."""
     from touchline.app import campaigns
 
     ws = workspace(context)
-    print(f"{name}: was {campaigns.start(ws.store, name, ws.clock.now())}, active now")
+    before = campaigns.start(ws.store, name, ws.clock.now())
+    if json:
+        print_json({"name": name, "before": before, "state": "active"})
+    else:
+        print(f"{name}: was {before}, active now")

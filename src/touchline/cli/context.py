@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 CampaignName = Annotated[str, typer.Option("--campaign", "-c", help="Name of the campaign.")]
+Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")]
+LARGEST = 2**63 - 1
+"""Largest number that a key in the database can be."""
+After = Annotated[int, typer.Option(min=0, max=LARGEST, help="Go on after this number.")]
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ def plain(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     return "".join(c if c.isprintable() else " " for c in str(value))
+
+
+def plain_lines(text: str) -> str:
+    """Text of several lines for a terminal."""
+    return "\n".join(plain(line) for line in text.split("\n"))
 
 
 def print_json(value: object) -> None:

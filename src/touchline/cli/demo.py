@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 CAMPAIGN = "cloud-costs"
+SENDERS = ("quillmast.example", "mail.quillmast.example")
 # A Tuesday, a Wednesday and the Monday after, in a week without public holidays in most of Europe.
 # The clock stands still at these instants, so that the same seed gives the same bytes on any day.
 MORNING, AFTERNOON, NEXT_WEEK = "2027-03-09T05:00:00Z", "2027-03-10T15:00:00Z", "2027-03-15T15:00:00Z"
@@ -14,7 +15,9 @@ MORNING, AFTERNOON, NEXT_WEEK = "2027-03-09T05:00:00Z", "2027-03-10T15:00:00Z", 
 def demo(
     seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 7,
     leads: Annotated[int, typer.Option(min=200, max=100_000, help="Rows in the file.")] = 2_000,
-    home: Annotated[Path, typer.Option(help="Folder for the demo's database, files and mails; made anew.")] = Path("touchline-demo"),
+    home: Annotated[Path, typer.Option(help="Folder for the demo's database, files and mails; made anew.")] = Path(
+        "touchline-demo"
+    ),
 ) -> None:
     """Show the whole pipeline on made-up leads: nothing leaves this machine."""
     from touchline.sim.dns_server import DnsServer, zone_from_file
@@ -26,6 +29,8 @@ def demo(
     made.write_csv(folder / "leads.csv")
     made.write_suppressions(folder / "suppressed.csv")
     made.write_zone(folder / "zone.txt")
+    with (folder / "zone.txt").open("a", encoding="utf-8") as zone:
+        zone.write("".join(f"{domain} mx\n" for domain in SENDERS))
     with (
         DnsServer(zone_from_file(folder / "zone.txt")) as dns,
         SmtpServer(log=folder / "smtp.log", mail_dir=folder / "mail", keep=False) as smtp,

@@ -5,7 +5,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from touchline.cli.context import CampaignName, Json, person, plain, print_json, print_table, workspace
+from touchline.cli.context import (
+    LARGEST,
+    After,
+    CampaignName,
+    Json,
+    Limit,
+    person,
+    plain,
+    print_json,
+    print_table,
+    workspace,
+)
 
 imports = typer.Typer(help="Loads of leads: what came in and what was set aside.", no_args_is_help=True)
 app = typer.Typer(help="Leads: add, find, export, decide.", no_args_is_help=True)
@@ -18,9 +29,12 @@ def import_(
     file: Annotated[Path, typer.Argument(help="A CSV file.")],
     campaign: CampaignName,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; keep nothing.")] = False,
-    until: Annotated[str, typer.Option(help="Run new leads on to this stage and write them once.")] = "harvest",
+    until: Annotated[
+        Literal["harvest", "score", "qualify", "route", "nurture"],
+        typer.Option(help="Run new leads on to this stage and write them once."),
+    ] = "harvest",
     map_: Annotated[
-        list[str] | None, typer.Option("--map", help="FIELD=HEADER: read this field from that column.")
+        list[str] | None, typer.Option("--map", help="FIELD=HEADER: read this field from that column; may be repeated.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -30,7 +44,6 @@ def import_(
     from touchline.app.imports import import_source
 
     ws = workspace(context)
-    _stage(until, "nurture")
     source = ws.csv(file, _column_map(map_ or []))
     done = import_source(ws.outside, source, campaign, until=until, dry_run=dry_run)
     if json:
@@ -56,17 +69,8 @@ def _column_map(pairs: list[str]) -> dict[str, str] | None:
     return dict(pair.split("=", 1) for pair in pairs) or None
 
 
-def _stage(name: str, last: str) -> None:
-    from touchline.model.errors import InvalidInput
-    from touchline.stages import STAGES
-
-    allowed = STAGES[: STAGES.index(last) + 1]
-    if name not in allowed:
-        raise InvalidInput(f"{name!r} is not a stage here.", hint=f"Choose one of: {', '.join(allowed)}.")
-
-
 @imports.command(name="list")
-def list_imports(context: typer.Context, limit: int = 20, json: Json = False) -> None:
+def list_imports(context: typer.Context, limit: Limit = 20, json: Json = False) -> None:
     """List imports, newest first."""
     ws = workspace(context)
     with ws.store.reading() as unit:
@@ -81,10 +85,12 @@ def list_imports(context: typer.Context, limit: int = 20, json: Json = False) ->
 @imports.command(name="show")
 def show_import(
     context: typer.Context,
-    number: Annotated[int, typer.Argument(help="Number of the import.")],
-    outcome: Annotated[str, typer.Option(help="Only rows that are duplicate, suppressed or rejected.")] = "",
-    limit: int = 50,
-    after: Annotated[int, typer.Option(help="Go on after this row.")] = 0,
+    number: Annotated[int, typer.Argument(min=1, max=LARGEST, help="Number of the import.")],
+    outcome: Annotated[
+        Literal["duplicate", "suppressed", "rejected"] | None, typer.Option(help="Only rows with this outcome.")
+    ] = None,
+    limit: Limit = 50,
+    after: After = 0,
     json: Json = False,
 ) -> None:
     """Show one import and the rows it set aside."""
@@ -93,7 +99,7 @@ def show_import(
     ws = workspace(context)
     row, reasons = shown(ws.outside, number)
     with ws.store.reading() as unit:
-        aside = unit.imports.set_aside(number, outcome or None, after, limit)
+        aside = unit.imports.set_aside(number, outcome, after, limit)
     if json:
         print_json({"import": row, "reasons": reasons, "set_aside": aside})
         return
@@ -148,8 +154,8 @@ def list_leads(
     campaign: Annotated[
         str, typer.Option("--campaign", "-c", help="Only leads in this campaign, with its decisions.")
     ] = "",
-    limit: int = 50,
-    after: Annotated[int, typer.Option(help="Go on after this key.")] = 0,
+    limit: Limit = 50,
+    after: After = 0,
     json: Json = False,
 ) -> None:
     """List leads that match a condition."""
@@ -191,13 +197,16 @@ def export(
 
 
 @app.command()
-def replied(context: typer.Context, who: Who) -> None:
+def replied(context: typer.Context, who: Who, json: Json = False) -> None:
     """Record that a person answered: every sequence to them ends at once."""
     from touchline.app import leads
 
     ws = workspace(context)
     lead, cancelled = leads.replied(ws.store, who, ws.clock.now())
-    print(f"{lead['email'] or lead['identity']}: replied; {cancelled} planned touches cancelled")
+    if json:
+        print_json({"lead_id": lead["id"], "email": lead["email"], "touches_cancelled": cancelled})
+        return
+    print(f"{plain(lead['email'] or lead['identity'])}: replied; {cancelled} planned touches cancelled")
 
 
 @app.command()
@@ -205,21 +214,19 @@ def decide(
     context: typer.Context,
     who: Who,
     campaign: CampaignName,
-    verdict: Annotated[str, typer.Argument(help="qualified or rejected")],
-    reason: Annotated[str, typer.Option(help="Why; kept with the verdict.")] = "",
+    verdict: Annotated[Literal["qualified", "rejected"], typer.Argument(help="Your verdict.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the verdict.")],
+    json: Json = False,
 ) -> None:
     """Give a held prospect your verdict; the next run goes on from it."""
     from touchline.app import leads
-    from touchline.model.errors import InvalidInput
 
-    given: Literal["qualified", "rejected"] | None = next(
-        (word for word in ("qualified", "rejected") if word == verdict), None
-    )
-    if given is None:
-        raise InvalidInput(f"{verdict!r} is not a verdict.", hint="Say qualified or rejected.")
     ws = workspace(context)
-    leads.decide(ws.store, who, campaign, given, by=person(), reason=reason, now=ws.clock.now())
-    print(f"{who}: {verdict}. Go on with: touchline run --campaign {campaign}")
+    lead = leads.decide(ws.store, who, campaign, verdict, by=person(), reason=reason, now=ws.clock.now())
+    if json:
+        print_json({"lead_id": lead["id"], "email": lead["email"], "campaign": campaign, "verdict": verdict})
+        return
+    print(f"{plain(lead['email'] or lead['identity'])}: {verdict}. Go on with: touchline run --campaign {campaign}")
 
 
 def explain(context: typer.Context, who: Who, json: Json = False) -> None:

@@ -1,20 +1,26 @@
 """`touchline init`, `run`, `runs`, `stop`, `start`, `doctor` and `optout-server`: set up, work, and keep watch."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from touchline.cli.context import CampaignName, Json, plain, print_json, print_table, workspace
+from touchline.cli.context import CampaignName, Json, Limit, plain, print_json, print_table, workspace
+
+if TYPE_CHECKING:
+    from touchline.adapters.starter import Answers
 
 
 def init(
     context: typer.Context,
-    database_url: Annotated[str, typer.Option(help="sqlite:///touchline.db or postgresql://user@host/name")] = "",
-    sender: Annotated[str, typer.Option(help="Your name, for the example campaign.")] = "",
-    email: Annotated[str, typer.Option(help="The mailbox you send from.")] = "",
+    sender: Annotated[str, typer.Option(help="Your name; messages are signed with it.")] = "",
+    email: Annotated[str, typer.Option(help="The mailbox that you send from.")] = "",
     postal_address: Annotated[str, typer.Option(help="Your postal address; the law wants it in every message.")] = "",
+    offer: Annotated[str, typer.Option(help="In one sentence: what you do, and for whom.")] = "",
+    proof: Annotated[str, typer.Option(help="In one sentence: one result that you can stand behind.")] = "",
+    database_url: Annotated[str, typer.Option(help="sqlite:///touchline.db or postgresql://user@host/name")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    json: Json = False,
 ) -> None:
     """Write touchline.toml and an example campaign.toml, and set the database up. Existing files stay as they are."""
     import sys
@@ -23,39 +29,72 @@ def init(
     from touchline.settings import load
     from touchline.wiring import Quiet, Workspace
 
-    asking = sys.stdin.isatty() and not yes
-    if asking:
-        sender = sender or typer.prompt("Your name", default="", show_default=False)
-        email = email or typer.prompt("The e-mail address you send from", default="", show_default=False)
-        postal_address = postal_address or typer.prompt("Your postal address", default="", show_default=False)
-    home = Path(context.obj.home or load().home)
-    for path in starter.write(
-        home, database_url=database_url, sender=sender, email=email, postal_address=postal_address
-    ):
-        print(f"wrote {path}")
-    ws = Workspace(load(home), Quiet())
-    before, after = ws.database.migrate()
-    print(f"database {ws.database.place}: " + ("is up to date" if before == after else f"set up at revision {after}"))
-    if before is None:
-        print("Next: look through campaign.toml, then: touchline campaign apply campaign.toml")
+    settings = load(Path(context.obj.home) if context.obj.home else None)
+    answers = starter.Answers(sender, email, postal_address, offer, proof)
+    if sys.stdin.isatty() and not yes and not (settings.home / starter.CAMPAIGN).exists():
+        answers = _asked(answers)
+    written = starter.prepare(settings, answers, database_url)
+    database = Workspace(written.settings, Quiet()).database
+    before, after = database.migrate()
+    written.write()
+    if json:
+        names = [str(path) for path in written.texts]
+        print_json({"wrote": names, "database": database.place, "revision": after, "missing": written.missing})
+        return
+    for path in written.texts:
+        print(f"wrote {plain(path)}")
+    print(f"database {database.place}: " + ("is up to date" if before == after else f"set up at revision {after}"))
+    if written.texts.get(settings.home / starter.CAMPAIGN):
+        _print_next_steps(written.missing, mailbox=bool(answers.email))
+
+
+def _asked(answers: "Answers") -> "Answers":
+    """What was not given as an option; Enter leaves it for later."""
+    from dataclasses import asdict, replace
+
+    questions = {
+        "sender": "Your name",
+        "email": "The e-mail address you send from",
+        "postal_address": "Your postal address (the law wants it in every message)",
+        "offer": "In one sentence, what do you do and for whom? (Enter: later)",
+        "proof": "In one sentence, one result that you can stand behind? (Enter: later)",
+    }
+    given = asdict(answers)
+    said = {
+        name: given[name] or typer.prompt(text, default="", show_default=False, err=True)
+        for name, text in questions.items()
+    }
+    return replace(answers, **said)
+
+
+def _print_next_steps(missing: list[str], *, mailbox: bool) -> None:
+    print("\nNext:")
+    print(
+        "  1. Look through campaign.toml: who is your customer"
+        + (", and your mailbox's host and port?" if mailbox else "?")
+    )
+    for obstacle in missing:
+        print(f"     Still missing: {plain(obstacle)}")
+    print("  2. touchline campaign apply campaign.toml")
+    print("  3. export MAILBOX_PASSWORD='...', then: touchline doctor")
 
 
 def run(
     context: typer.Context,
     campaign: CampaignName,
-    until: Annotated[str, typer.Option(help="Last stage: harvest, score, qualify, route, nurture or send.")] = "send",
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows, prospects and messages.")] = None,
+    until: Annotated[
+        Literal["harvest", "score", "qualify", "route", "nurture", "send"], typer.Option(help="Last stage.")
+    ] = "send",
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="At most so many rows, prospects and messages.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Harvest new files, judge what has work to do, and send what is due."""
     from dataclasses import asdict
 
     from touchline.app.runs import run as run_campaign
-    from touchline.model.errors import InvalidInput
-    from touchline.stages import STAGES
 
-    if until not in STAGES:
-        raise InvalidInput(f"{until!r} is no stage.", hint=f"Stages: {', '.join(STAGES)}.")
     ws = workspace(context)
     result = run_campaign(ws.outside, campaign, until=until, limit=limit, sources=ws.sources, post=ws.post)
     if json:
@@ -71,7 +110,7 @@ def run(
     print(f"How it stands: touchline campaign show {campaign}")
 
 
-def runs(context: typer.Context, limit: int = 20, json: Json = False) -> None:
+def runs(context: typer.Context, limit: Limit = 20, json: Json = False) -> None:
     """List runs, newest first."""
     from touchline.app.runs import history
 
@@ -101,6 +140,7 @@ def stop(
     context: typer.Context,
     all_: Annotated[bool, typer.Option("--all", help="Everything, everywhere.")] = False,
     reason: Annotated[str, typer.Option(help="Why.")] = "stopped by hand",
+    json: Json = False,
 ) -> None:
     """Stop all sending at once: no sender anywhere claims another touch until `touchline start`."""
     from touchline.app import campaigns
@@ -112,14 +152,21 @@ def stop(
         )
     ws = workspace(context)
     campaigns.stop_all(ws.store, reason, ws.clock.now())
-    print("Everything is stopped. Lift it with: touchline start")
+    if json:
+        print_json({"stopped": True, "reason": reason})
+    else:
+        print("Everything is stopped. Lift it with: touchline start")
 
 
-def start(context: typer.Context) -> None:
+def start(context: typer.Context, json: Json = False) -> None:
     """Lift `touchline stop --all`."""
     from touchline.app import campaigns
 
-    print("Sending may go on." if campaigns.start_all(workspace(context).store) else "Nothing was stopped.")
+    lifted = campaigns.start_all(workspace(context).store)
+    if json:
+        print_json({"stopped": False, "lifted": lifted})
+    else:
+        print("Sending may go on." if lifted else "Nothing was stopped.")
 
 
 def doctor(context: typer.Context, json: Json = False) -> None:
@@ -143,7 +190,9 @@ def doctor(context: typer.Context, json: Json = False) -> None:
 def optout_server(
     context: typer.Context,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one and prints it.")] = 8025,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one and prints it.")
+    ] = 8025,
 ) -> None:
     """Serve the opt-out pages that mails link to. Put a proxy with HTTPS before it and set public_url."""
     import socket

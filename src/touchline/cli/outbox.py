@@ -1,13 +1,27 @@
 """`touchline outbox`: read what would leave, say yes or no, and settle what is uncertain."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 import typer
 
-from touchline.cli.context import Json, person, plain, print_json, print_table, workspace
+from touchline.cli.context import (
+    LARGEST,
+    After,
+    Json,
+    Limit,
+    person,
+    plain,
+    plain_lines,
+    print_json,
+    print_table,
+    workspace,
+)
 
 app = typer.Typer(help="What waits for your yes before it leaves.", no_args_is_help=True)
-Ids = Annotated[list[int] | None, typer.Argument(help="Numbers of touches.")]
+Ids = Annotated[list[int] | None, typer.Argument(min=1, max=LARGEST, help="Numbers of touches.")]
+State = StrEnum("State", ["drafted", "planned", "claimed", "sending", "uncertain"])
+"""States that can be listed; typer has no lists of literals."""
 CampaignOption = Annotated[str, typer.Option("--campaign", "-c", help="Only touches of this campaign.")]
 
 
@@ -16,10 +30,10 @@ def list_(
     context: typer.Context,
     campaign: CampaignOption = "",
     state: Annotated[
-        list[str] | None, typer.Option(help="drafted (as without), planned, claimed, sending, uncertain.")
+        list[State] | None, typer.Option(help="Only in this state, drafted if not given; may be repeated.")
     ] = None,
-    limit: int = 20,
-    after: Annotated[int, typer.Option(help="Go on after this touch.")] = 0,
+    limit: Limit = 20,
+    after: After = 0,
     full: Annotated[bool, typer.Option("--full", help="Print each message whole.")] = False,
     json: Json = False,
 ) -> None:
@@ -42,9 +56,9 @@ def list_(
             )
             print(f"From: {row['mailbox']}\nTo: {plain(row['email'])}")
             if isinstance(draft.content, Content):
-                print(f"Subject: {draft.content.subject}\n\n{draft.content.text}")
+                print(f"Subject: {plain(draft.content.subject)}\n\n{plain_lines(draft.content.text)}")
             else:
-                print(f"CANNOT BE WRITTEN: {draft.content.reason}\n")
+                print(f"CANNOT BE WRITTEN: {plain(draft.content.reason)}\n")
     else:
         print_table(
             ["touch", "to", "step", "state", "due (UTC)", "subject"],
@@ -124,31 +138,36 @@ def approve(
 @app.command()
 def reject(
     context: typer.Context,
-    ids: Annotated[list[int], typer.Argument(help="Numbers of touches.")],
+    ids: Annotated[list[int], typer.Argument(min=1, max=LARGEST, help="Numbers of touches.")],
     reason: Annotated[str, typer.Option(help="Why; kept with the touch.")] = "not wanted",
+    json: Json = False,
 ) -> None:
     """Say no: these touches are cancelled and their prospects get nothing more from this campaign."""
     from touchline.app import outbox
 
     ws = workspace(context)
-    print(f"{outbox.reject(ws.store, ids, reason, ws.clock.now())} rejected")
+    rejected = outbox.reject(ws.store, ids, reason, ws.clock.now())
+    if json:
+        print_json({"rejected": rejected, "not_open": len(set(ids)) - rejected})
+        return
+    print(f"{rejected} rejected" + (f", {len(set(ids)) - rejected} were not open" if rejected < len(set(ids)) else ""))
 
 
 @app.command()
 def resolve(
     context: typer.Context,
-    touch: Annotated[int, typer.Argument(help="Number of an uncertain touch.")],
-    as_: Annotated[str, typer.Option("--as", help="sent (it arrived), resend (it did not), or drop.")],
+    touch: Annotated[int, typer.Argument(min=1, max=LARGEST, help="Number of an uncertain touch.")],
+    as_: Annotated[
+        Literal["sent", "resend", "drop"], typer.Option("--as", help="sent (it arrived), resend (it did not), or drop.")
+    ],
+    json: Json = False,
 ) -> None:
     """Settle a touch of unknown fate: look into the mailbox's sent mail or ask the recipient's server, then say."""
     from touchline.app import outbox
-    from touchline.model.errors import InvalidInput
 
-    settled: Literal["sent", "resend", "drop"] | None = next(
-        (word for word in ("sent", "resend", "drop") if word == as_), None
-    )
-    if settled is None:
-        raise InvalidInput(f"{as_!r} settles nothing.", hint="Say --as sent, --as resend or --as drop.")
     ws = workspace(context)
-    state = outbox.resolve(ws.store, touch, settled, by=person(), secret=ws.secret, now=ws.clock.now())
-    print(f"touch {touch}: {state}")
+    state = outbox.resolve(ws.store, touch, as_, by=person(), secret=ws.secret, now=ws.clock.now())
+    if json:
+        print_json({"touch_id": touch, "state": state})
+    else:
+        print(f"touch {touch}: {state}")

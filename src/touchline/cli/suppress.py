@@ -1,11 +1,11 @@
 """`touchline suppress`: who must get nothing."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from touchline.cli.context import Json, plain, print_json, print_table, workspace
+from touchline.cli.context import After, Json, Limit, plain, print_json, print_table, workspace
 
 app = typer.Typer(help="Addresses, domains and accounts that must get nothing.", no_args_is_help=True)
 
@@ -14,12 +14,24 @@ app = typer.Typer(help="Addresses, domains and accounts that must get nothing.",
 def add(
     context: typer.Context,
     values: Annotated[list[str], typer.Argument(help="Addresses or domains.")],
-    kind: Annotated[str, typer.Option(help="address, domain or account; guessed if not given.")] = "",
+    kind: Annotated[
+        Literal["address", "domain", "account"] | None, typer.Option(help="What they are; guessed if not given.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why; kept with it.")] = "added by hand",
     json: Json = False,
 ) -> None:
     """Suppress addresses or domains at once, in every campaign."""
-    _suppress(context, [(kind or None, value, reason) for value in values], "person", json)
+    from touchline.app.suppression import guess, normal
+    from touchline.model.errors import InvalidInput
+
+    # What a person typed is not data: half of a list that looks done is worse than none of it.
+    unusable = [value for value in values if normal(kind or guess(value), value) is None]
+    if unusable:
+        raise InvalidInput(
+            f"Nothing is suppressed: {', '.join(map(repr, unusable))} cannot be {kind or 'an address or a domain'}.",
+            hint="Write ada@example.com, example.com, or --kind account NAME.",
+        )
+    _suppress(context, [(kind, value, reason) for value in values], "person", json)
 
 
 @app.command(name="import")
@@ -29,14 +41,28 @@ def import_(
     json: Json = False,
 ) -> None:
     """Suppress everything in FILE."""
+    import csv
+
     from touchline.app.suppression import entries_of
     from touchline.model.errors import InvalidInput
 
     try:
-        text = file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read: {error}.", hint="Give a UTF-8 text file.") from None
-    _suppress(context, entries_of(text, str(file)), f"file {file.name}", json)
+        entries = entries_of(_text_of(file), str(file))
+    except csv.Error as error:
+        raise InvalidInput(f"{file} is no list: {error}.", hint="Give one value a line, or CSV.") from None
+    _suppress(context, entries, f"file {file.name}", json)
+
+
+def _text_of(file: Path) -> str:
+    from touchline.adapters.sources.encoding import SAMPLE, found
+    from touchline.model.errors import InvalidInput
+
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}.", hint="Give a text file.") from None
+    spelt = found(content[:SAMPLE], file.name)
+    return content[spelt.bom :].decode(spelt.name, "replace") if spelt.wide else spelt.text(content[spelt.bom :])
 
 
 def _suppress(context: typer.Context, entries: list[tuple[str | None, str, str]], source: str, json: bool) -> None:
@@ -59,7 +85,7 @@ def _suppress(context: typer.Context, entries: list[tuple[str | None, str, str]]
 
 
 @app.command(name="list")
-def list_(context: typer.Context, limit: int = 50, after: int = 0, json: Json = False) -> None:
+def list_(context: typer.Context, limit: Limit = 50, after: After = 0, json: Json = False) -> None:
     """List suppressions."""
     with workspace(context).store.reading() as unit:
         rows = unit.suppressions.listed(after, limit)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from touchline.model.columns import LEAD, Kind
-from touchline.stages.normalise import FIELDS
-from touchline.stages.normalise import normalise as normalise
+from touchline.stages.normalise import FIELDS, normalise
 from touchline.stages.normalise.company import account
 from touchline.stages.normalise.text import either, folded, only
+
+__all__ = ["Harvested", "identity", "keys", "merge", "normalise"]
 
 KEPT = ("email", "base_address", "email_domain", "profile_url")
 """Columns in which the first known value stays."""
@@ -196,7 +197,7 @@ def _states(rows: pl.DataFrame, leads: pl.DataFrame) -> tuple[pl.DataFrame, pl.D
         held = only(held, held >= begin)
         final[name] = values.gather(held.filter(ends))
         if name != "account":
-            changed |= brings & ~starts & values.ne_missing(values.gather(only(held.shift(1), ~starts)))
+            changed |= brings & values.ne_missing(values.gather(only(held.shift(1), ~starts)))
     final["account"] = either(account(final["domain"], final["company"]), final["account"])
     made = steps.filter(starts).select("slot", "lead_id", pl.col("row").alias("first_row"))
     states = made.with_columns(**final).with_columns(identity())
@@ -218,8 +219,12 @@ def _different(states: pl.DataFrame, changes: pl.DataFrame, leads: pl.DataFrame)
 def _outcomes(judged: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
     """One row for each row: a row that no change speaks of is new, unless it was stopped before."""
     rejected, stopped = pl.col("reason").is_not_null(), pl.col("stopped").is_not_null()
-    outcome = pl.when(rejected).then(pl.lit("rejected")).when(stopped).then(pl.lit("suppressed")).otherwise(pl.lit("new"))
-    found = judged.select("row", outcome.alias("outcome"), pl.coalesce("reason", "why").alias("reason"), "identity", "raw")
+    outcome = (
+        pl.when(rejected).then(pl.lit("rejected")).when(stopped).then(pl.lit("suppressed")).otherwise(pl.lit("new"))
+    )
+    found = judged.select(
+        "row", outcome.alias("outcome"), pl.coalesce("reason", "why").alias("reason"), "identity", "raw"
+    )
     at = changes["at"]
     return found.with_columns(
         found["outcome"].scatter(at, changes["outcome"]),

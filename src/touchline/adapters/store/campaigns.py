@@ -90,7 +90,7 @@ class Campaigns:
             "name": campaign.name,
             "state": state,
             "version": 1,
-            "judged_version": 0,
+            "judged_version": 1,
             "judge_cursor": 0,
             "created_at": now,
             "updated_at": now,

@@ -25,20 +25,19 @@ def normalise(rows: pl.DataFrame, source: str) -> pl.DataFrame:
     """
     cells = _Cells(rows)
     found = {"source": pl.Series([source.strip().lower()], dtype=pl.String).new_from_index(0, rows.height)}
-    given = text.clean(cells["email"], 2_000)
     found |= _keys(cells)
     found["first_name"], found["last_name"] = names.names(cells["first_name"], cells["last_name"], cells["full_name"])
     found |= _work(cells)
     found |= _place(cells)
     found |= _company(cells, found["email_domain"])
     found["phone"] = phones.phone(cells["phone"], found["country"])
-    found["extra"] = text.extra(cells["extra"])
-    leads = pl.DataFrame({name: found[name].alias(name) for name in FIELDS}).cast(dict(lead_schema()))
+    found["extra"] = text.extras(cells["extra"])
+    leads = pl.DataFrame({name: found[name].alias(name) for name in FIELDS}).cast(pl.Schema(lead_schema()))
     row = rows["row"].cast(pl.Int64) if "row" in rows.columns else pl.int_range(1, rows.height + 1, eager=True)
     return leads.select(
         row.alias("row"),
         cells["raw"].alias("raw"),
-        _reason(cells["fault"], given).alias("reason"),
+        _reason(cells["fault"], cells["email"]).alias("reason"),
         *FIELDS,
     )
 
@@ -101,8 +100,9 @@ def _company(cells: _Cells, email_domains: pl.Series) -> dict[str, pl.Series]:
     }
 
 
-def _reason(fault: pl.Series, given: pl.Series) -> pl.Expr:
+def _reason(fault: pl.Series, email: pl.Series) -> pl.Expr:
     """Why a row is no lead; null where it is one."""
+    given = text.clean(email)
     known = pl.any_horizontal(pl.col("base_address", "profile_url", "source_key").is_not_null())
     bad = pl.when(given.is_not_null()).then(pl.lit("bad_address")).otherwise(pl.lit("no_identity"))
     return pl.coalesce(fault, pl.when(~known).then(bad))

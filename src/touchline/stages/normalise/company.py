@@ -10,12 +10,12 @@ import tldextract
 from cleanco.clean import custom_basename, normalized, prepare_default_terms, strip_punct
 
 from touchline.model.mail_domains import FREE
-from touchline.stages.normalise.text import VALUE, clean, compute, distinct, each, either, folded, only, repaired
+from touchline.stages.normalise.text import VALUE, clean, compute, distinct, each, either, folded, only, repaired, words
 
 ARTICLES = ("", "the", "a", "die", "das", "der")
 """What may not be left of a name: "The Company" and "GmbH" would be nothing without their last word."""
 
-BEHIND = " ,;:!?)]}\"'*-–"
+BEHIND = " ,;:!?)]}\"'*-\u2013"
 """What may stand behind the last word of a name."""
 
 
@@ -23,16 +23,16 @@ BEHIND = " ,;:!?)]}\"'*-–"
 def _forms() -> dict[str, list[tuple[int, int, list[str]]]]:
     """cleanco's terms, with their place and size, by their last word."""
     found: dict[str, list[tuple[int, int, list[str]]]] = {}
-    for place, (size, words) in enumerate(prepare_default_terms()):
-        found.setdefault(words[-1], []).append((place, size, words))
+    for place, (size, term) in enumerate(prepare_default_terms()):
+        found.setdefault(term[-1], []).append((place, size, term))
     return found
 
 
 @functools.cache
-def _words() -> tuple[list[str], list[str]]:
+def _form_words() -> tuple[list[str], list[str]]:
     """Forms of one word, and all words of all forms."""
-    terms = [words for many in _forms().values() for _, _, words in many]
-    return sorted({words[0] for words in terms if len(words) == 1}), sorted({word for words in terms for word in words})
+    terms = [term for many in _forms().values() for _, _, term in many]
+    return sorted({term[0] for term in terms if len(term) == 1}), sorted({word for term in terms for word in term})
 
 
 def company(series: pl.Series) -> pl.Series:
@@ -51,13 +51,13 @@ def _company(series: pl.Series) -> pl.Series:
 
 def _last_word(names: pl.Series) -> pl.Series:
     """As cleanco compares it: without the punctuation inside and behind it."""
-    words = VALUE.str.strip_chars_end(BEHIND).str.extract(r"\S+$", 0)
-    return compute(names, words.str.replace_all(r"[^.\w]+$|[.,-]", "").str.to_lowercase())
+    word = VALUE.str.strip_chars_end(BEHIND).str.extract(r"\S+$", 0)
+    return compute(names, word.str.replace_all(r"[^.\w]+$|[.,-]", "").str.to_lowercase())
 
 
 def _without_form(part: pl.Series) -> pl.Series:
     """A form of one word is taken off by expression where no other can stand before it, all else by cleanco."""
-    single, every = _words()
+    single, every = _form_words()
     rest = compute(part, VALUE.str.strip_chars_end(BEHIND).str.replace(r" \S+$", "").str.strip_chars_end(BEHIND))
     simple = _last_word(part).is_in(single) & ~_last_word(rest).is_in(every) & rest.str.contains(r"[A-Za-z0-9]$")
     simple &= ~rest.str.to_lowercase().is_in(ARTICLES) & ~part.str.contains("(", literal=True)
@@ -68,9 +68,10 @@ def _without_form(part: pl.Series) -> pl.Series:
 def _basename(name: str) -> str:
     """`cleanco.basename`, asked only about the forms whose last word is in the name: the same answer, sooner."""
     forms = _forms()
-    words = {strip_punct(word) for word in normalized(name).split()}
-    near = sorted(term for word in words for term in forms.get(word, ()))
-    found: str = custom_basename(name, [(size, words) for _, size, words in near])
+    near = sorted(
+        term for word in {strip_punct(word) for word in normalized(name).split()} for term in forms.get(word, ())
+    )
+    found: str = custom_basename(name, [(size, term) for _, size, term in near])
     if found.count("(") > found.count(")"):
         found += ")"
     return name if found.casefold() in ARTICLES else found
@@ -82,9 +83,11 @@ def _quietened(name: str) -> str:
 
 
 NO_COMPANY = frozenset(
-    "linkedin.com facebook.com twitter.com x.com instagram.com xing.com youtube.com github.com github.io crunchbase.com "
-    "linktr.ee google.com goo.gl bit.ly wixsite.com wordpress.com blogspot.com weebly.com squarespace.com medium.com "
-    "t.co tiktok.com about.me notion.site".split()
+    words(
+        "linkedin.com facebook.com twitter.com x.com instagram.com xing.com youtube.com github.com github.io crunchbase.com "
+        "linktr.ee google.com goo.gl bit.ly wixsite.com wordpress.com blogspot.com weebly.com squarespace.com medium.com "
+        "t.co tiktok.com about.me notion.site"
+    )
 )
 """Hosts of pages about someone: as a company's domain they would make one account of everybody there."""
 
@@ -105,7 +108,9 @@ def _own(websites: pl.Series) -> pl.Series:
 
 
 def _hosts(part: pl.Series) -> pl.Series:
-    return compute(folded(clean(part)), VALUE.str.strip_prefix("https://").str.strip_prefix("www.").str.extract(HOST, 1))
+    return compute(
+        folded(clean(part)), VALUE.str.strip_prefix("https://").str.strip_prefix("www.").str.extract(HOST, 1)
+    )
 
 
 @functools.cache

@@ -46,7 +46,7 @@ def key(series: pl.Series) -> pl.Series:
 PROFILE = r"^[^\s/@:.]+(?:\.[^\s/@:.]+)*\.[a-z]{2,}(?:/+[^\s/]+)+$"
 """A host with a dot and a path below it."""
 
-PERSON = rf"^linkedin\.com/in/[[a-z0-9{LATIN}-]--[×÷]--\p{{Lu}}]{{1,200}}$"
+PERSON = rf"^linkedin\.com/in/[[a-z0-9{LATIN}-]--[\u00d7\u00f7]--\p{{Lu}}]{{1,200}}$"
 """The form that most profiles have once scheme and host prefix are off."""
 
 LINKEDIN = r"^(?:[a-z0-9-]+\.)?linkedin\.com/"
@@ -64,7 +64,12 @@ def profile_url(series: pl.Series) -> pl.Series:
 
 
 def _profile(series: pl.Series) -> pl.Series:
-    page = VALUE.str.replace(r"^[a-z]+:/*", "").str.strip_prefix("www.").str.replace(r"[?#].*$", "").str.strip_chars_end("/")
+    page = (
+        VALUE.str.replace(r"^[a-z]+:/*", "")
+        .str.strip_prefix("www.")
+        .str.replace(r"[?#].*$", "")
+        .str.strip_chars_end("/")
+    )
     found = compute(folded(clean(series, 2_000)), page)
     found = only(found, found.str.contains(PROFILE) & (found.str.len_chars() <= LONGEST_KEY))
     found = repaired(found, found.str.contains("%", literal=True), lambda part: each(part, _decoded))

@@ -7,42 +7,40 @@ from functools import lru_cache
 import polars as pl
 from nameparser import HumanName
 
-from touchline.stages.normalise.text import LATIN, VALUE, clean, compute, each, either, only, repaired
+from touchline.stages.normalise.text import LATIN, VALUE, clean, compute, each, either, only, repaired, words
 
 UPPER = rf"[[A-Z{LATIN}]&&\p{{Lu}}]"
 LOWER = rf"[[a-z{LATIN}]&&\p{{Ll}}]"
-PLAIN = rf"^{UPPER}{LOWER}*(?:[-'’]{UPPER}{LOWER}*)*$"
+PLAIN = rf"^{UPPER}{LOWER}*(?:[-'\u2019]{UPPER}{LOWER}*)*$"
 """A capitalised word, or some with hyphens or apostrophes: nothing to mend. It is clean text, too."""
 
 PARTICLES = frozenset(
-    "van von der den de del della di da do dos das du zu zum zur la las los ter ten vom und y e af av".split()
+    words("van von der den de del della di da do dos das du zu zum zur la las los ter ten vom und y e af av")
 )
 """Words inside of family names that stay in small letters."""
 
-SPECIAL = frozenset({*PARTICLES, *"le al bin ibn abu abdul abd san santa st ste mac mc and".split()})
+SPECIAL = frozenset({*PARTICLES, *words("le al bin ibn abu abdul abd san santa st ste mac mc and")})
 """Words that may belong to the name after them."""
 
-TITLES = (
+TITLES = words(
     "dr prof professor professeur mr mrs ms miss mx herr frau monsieur madame mme mlle sir "
     "sra srta dra dott dott.ssa ing dipl.-ing dipl.ing rev capt lt sgt ir drs"
-).split()
+)
 """Honorifics, which are no name even alone."""
 
 _TITLES = "|".join(title.replace(".", r"\.") for title in TITLES)
 HONORIFIC = rf"(?i:^(?:(?:{_TITLES})(?:\.\s*|\s+))+)"
-CREDENTIAL = (
-    r"(?i:(?:[\s,]+(?:jr|sr|ii|iii|iv|2nd|3rd|4th|ph\.?\s?d|m\.?d|m\.?b\.?a|m\.?sc|b\.?sc|cpa|cfa|esq|pmp|phr|cissp|dds|llm|edd)\.?)+$)"
-)
+CREDENTIAL = r"(?i:(?:[\s,]+(?:jr|sr|ii|iii|iv|2nd|3rd|4th|ph\.?\s?d|m\.?d|m\.?b\.?a|m\.?sc|b\.?sc|cpa|cfa|esq|pmp|phr|cissp|dds|llm|edd)\.?)+$)"
 ASIDE = r"\s*(?:\([^)]*\)|\[[^\]]*\]|\"[^\"]*\"|“[^”]*”|«[^»]*»)"
 """Nicknames and remarks."""
 
 NO_NAME = r"^[=+@-]|[@0-9<>{}=\\|_]|://|^www\."
 """No person is called that: such a name is null. A cell that begins with = + - or @ may be a formula."""
 
-WORD = r"\p{L}[\p{L}\p{M}'’.-]*"
+WORD = r"\p{L}[\p{L}\p{M}'\u2019.-]*"
 FIRST_LAST = rf"^({WORD})(?: {WORD})? ({WORD})$"
 LAST_FIRST = rf"^({WORD}(?: {WORD})?), ({WORD})(?: {WORD})?$"
-ALONE = rf"^[A-Z{LATIN}a-z][A-Z{LATIN}a-z'’-]*$"
+ALONE = rf"^[A-Z{LATIN}a-z][A-Z{LATIN}a-z'\u2019-]*$"
 UNUSUAL = rf"{HONORIFIC}|{CREDENTIAL}|(?i:(?:^| )(?:{'|'.join(sorted(SPECIAL))})(?:\.? |,|$))"
 """Whole names in which a word is not simply a given, middle or family name."""
 
@@ -135,7 +133,7 @@ def _is_flat(series: pl.Series) -> pl.Series:
 
 
 def _mended(part: pl.Series, proper: Callable[[str], str]) -> pl.Series:
-    odd = ~part.str.contains(r"^\p{L}+(?:[-'’]\p{L}+)*$") | part.str.contains("^(?i:mc)")
+    odd = ~part.str.contains(r"^\p{L}+(?:[-'\u2019]\p{L}+)*$") | part.str.contains("^(?i:mc)")
     return repaired(part.str.to_titlecase(), odd, lambda rest: each(rest, proper))
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from touchline.stages.normalise.text import each, either, only
+from touchline.stages.normalise.text import each, either, only, phrases, words
 
 MOST_EMPLOYEES = 10_000_000
 MOST_BUDGET = 1e12
@@ -17,45 +17,45 @@ MOST_MONTHS = 120
 
 SCALE = {
     "": 1.0,
-    **dict.fromkeys(("k", "tsd", "thousand", "tausend"), 1e3),
-    **dict.fromkeys(("m", "mm", "mn", "mio", "million", "millionen", "millions"), 1e6),
-    **dict.fromkeys(("b", "bn", "mrd", "billion"), 1e9),
+    **dict.fromkeys(words("k tsd thousand tausend"), 1e3),
+    **dict.fromkeys(words("m mm mn mio million millionen millions"), 1e6),
+    **dict.fromkeys(words("b bn mrd billion"), 1e9),
 }
+DAY = 12 / 365.25
 MONTHS = {
-    **dict.fromkeys(("", "m", "mo", "mos", "month", "months", "mth", "mths", "monat", "monate", "monaten", "mois"), 1.0),
-    **dict.fromkeys(("mes", "meses", "mese", "mesi", "maand", "maanden"), 1.0),
-    **dict.fromkeys(("d", "day", "days", "tag", "tage", "tagen", "jour", "jours", "dia", "dias", "giorni"), 12 / 365.25),
-    **dict.fromkeys(("w", "wk", "wks", "week", "weeks", "woche", "wochen", "semaine", "semaines", "semana"), 84 / 365.25),
-    **dict.fromkeys(("semanas", "settimana", "settimane", "weken"), 84 / 365.25),
-    **dict.fromkeys(("quarter", "quarters", "quartal", "quartale", "trimestre", "trimestres"), 3.0),
-    **dict.fromkeys(("y", "yr", "yrs", "year", "years", "jahr", "jahre", "jahren", "an", "ans", "ano", "anos"), 12.0),
-    **dict.fromkeys(("anno", "anni", "jaar"), 12.0),
+    "": 1.0,
+    **dict.fromkeys(words("d day days tag tage tagen jour jours dia dias giorni dagen"), DAY),
+    **dict.fromkeys(words("w wk wks week weeks woche wochen semaine semaines semana semanas settimane weken"), 7 * DAY),
+    **dict.fromkeys(words("m mo mos month months mth mths monat monate monaten mois mes meses mese mesi maanden"), 1.0),
+    **dict.fromkeys(words("quarter quarters quartal quartale trimestre trimestres"), 3.0),
+    **dict.fromkeys(words("y yr yrs year years jahr jahre jahren an ans ano anos anno anni jaar"), 12.0),
 }
-SOON = {
-    **dict.fromkeys(
-        "asap|as soon as possible|immediate|immediately|now|right now|right away|today|urgent|this week|this month|sofort|"
-        "ab sofort|jetzt|dringend|umgehend|immediatement|maintenant|des que possible|inmediatamente|inmediato|ahora|ya|"
-        "subito|adesso|immediatamente|imediatamente|imediato|agora|direct|nu|meteen|onmiddellijk".split("|"),
-        0.0,
-    ),
-    **dict.fromkeys(("next week", "next month", "nachsten monat", "mois prochain"), 1.0),
-}
-ALONE = dict.fromkeys(("self employed", "selfemployed", "freelancer", "freelance", "solo", "solopreneur", "just me"), 1.0)
+SOON = dict.fromkeys(
+    phrases("""
+        asap, as soon as possible, immediate, immediately, now, right now, right away, today, urgent, this week, this month,
+        sofort, ab sofort, jetzt, dringend, umgehend, immediatement, maintenant, des que possible, inmediatamente,
+        inmediato, ahora, ya, subito, adesso, immediatamente, imediatamente, imediato, agora, direct, nu, meteen"""),
+    0.0,
+) | dict.fromkeys(phrases("next week, next month, nachsten monat, mois prochain"), 1.0)
+ALONE = dict.fromkeys(phrases("self employed, selfemployed, freelancer, freelance, solo, solopreneur, just me"), 1.0)
 
 NOISE = frozenset(
-    "about approx approximately around circa ca ungefahr etwa rund environ unos over more than mehr als uber plus de less under "
-    "up to bis zu below max maximum min minimum at least from von between zwischen entre and und et y within in innerhalb the "
-    "next der nachsten or so employees employee people persons staff mitarbeiter mitarbeiterinnen beschaftigte angestellte "
-    "ftes fte vollzeit headcount personen salaries employes empleados dipendenti medewerkers funcionarios total eur euro euros "
-    "usd us dollar dollars gbp pound pounds chf cad aud sek nok dkk pln jpy per year annually annual pa p a jahr yr budget".split()
+    words("""
+        about approx approximately around circa ca ungefahr etwa rund environ unos over more than mehr als uber plus de
+        less under up to bis zu below max maximum min minimum at least from von between zwischen entre and und et y
+        within in innerhalb the next der nachsten or so
+        employees employee people persons staff mitarbeiter mitarbeiterinnen beschaftigte angestellte ftes fte vollzeit
+        headcount personen salaries employes empleados dipendenti medewerkers funcionarios total
+        eur euro euros usd us dollar dollars gbp pound pounds chf cad aud sek nok dkk pln jpy
+        per year annually annual pa p a jahr yr budget""")
 )
 """Words around a number that do not change it. Any other word makes the cell unknown: "Fortune 500" is no head count."""
 
-NUMBER = r"\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,]\d+)*"
+NUMBER = r"\d{1,3}(?:[ '\u2019]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,]\d+)*"
 QUANTITY = re.compile(rf"({NUMBER})(e[+-]?\d{{1,3}}(?!\d))?\s*\+?\s*([a-z]+)?")
-RANGE = re.compile(r"\s*(?:[-–—]|to|bis|and|und|a|et|y)\s*")
+RANGE = re.compile(r"\s*(?:[-\u2013\u2014]|to|bis|and|und|a|et|y)\s*")
 SKIPPED = re.compile(r"[$€£¥<>≤≥~+*.,()\s]+|\b(?:eur|euros?|usd|gbp|chf|employees|people|mitarbeiter)\b")
-SIGNS = re.compile(r"[^-–—a-z0-9$€£¥<>≤≥~+*.,()'’\s]|^\s*[-–—−]")
+SIGNS = re.compile(r"[^-\u2013\u2014a-z0-9$€£¥<>≤≥~+*.,()'\u2019\s]|^\s*[-\u2013\u2014\u2212]")
 """What makes a cell something other than one number or range, with minus signs among it."""
 
 
@@ -77,7 +77,10 @@ def timeline(series: pl.Series) -> pl.Series:
     return _numbers(series, _months, pl.Int64(), 0, MOST_MONTHS)
 
 
-def _numbers(series: pl.Series, read: Callable[[str], float | None], kind: pl.DataType, least: int, most: float) -> pl.Series:
+Reader = Callable[[str], float | None]
+
+
+def _numbers(series: pl.Series, read: Reader, kind: pl.DataType, least: int, most: float) -> pl.Series:
     plain = series.str.contains(r"^[0-9]{1,9}$")
     found = either(only(series, plain).cast(kind), each(only(series, ~plain), read, kind))
     return only(found, found.is_between(least, most))
@@ -136,7 +139,7 @@ def _end(found: re.Match[str], units: Mapping[str, float]) -> int:
 
 def _number(found: re.Match[str], units: Mapping[str, float]) -> float | None:
     """The number without its unit, in either of the two ways to write thousands and decimals."""
-    digits = re.sub(r"[ '’]", "", found[1])
+    digits = re.sub(r"[ '\u2019]", "", found[1])
     point = max(digits.rfind("."), digits.rfind(","))
     if point < 0:
         return float(digits + (found[2] or ""))

@@ -27,15 +27,17 @@ def phone(series: pl.Series, country: pl.Series) -> pl.Series:
     at = (~series.str.contains(INTERNATIONAL)).fill_null(value=False).arg_true()
     if at.is_empty():
         return series
-    given = compute(series.gather(at), VALUE.str.normalize("NFKC").str.replace(SECOND, "${1}").str.replace(EXTENSION, ""))
+    given = compute(
+        series.gather(at), VALUE.str.normalize("NFKC").str.replace(SECOND, "${1}").str.replace(EXTENSION, "")
+    )
     bare = given.str.replace_all("(0)", "", literal=True)
     numbers = pl.DataFrame({"given": bare, "country": country.gather(at)}).with_columns(
         pl.col("given").str.replace_all(r"[^0-9]", "").alias("digits")
     )
-    abroad = pl.when(pl.col("given").str.contains(r"^[^0-9]*\+")).then(pl.col("digits"))
-    abroad = abroad.when(pl.col("digits").str.starts_with("00")).then(pl.col("digits").str.slice(2))
-    numbers = numbers.with_columns(("+" + abroad).alias("e164"))
-    numbers = numbers.with_columns(pl.when(pl.col("e164").str.contains(INTERNATIONAL)).then(pl.col("e164")))
+    plus, zeros = pl.col("given").str.contains(r"^[^0-9]*\+"), pl.col("digits").str.starts_with("00")
+    abroad = pl.when(plus).then(pl.col("digits")).when(zeros).then(pl.col("digits").str.slice(2))
+    e164 = pl.when(("+" + abroad).str.contains(INTERNATIONAL)).then("+" + abroad)
+    numbers = numbers.with_columns(e164.alias("e164"), abroad.is_null().alias("national"))
     national = _national(numbers)
     digits = pl.when(pl.col("digits").str.len_bytes().is_between(5, 20)).then(pl.col("digits"))
     done = numbers.select(pl.coalesce("e164", national, digits)).to_series()
@@ -47,7 +49,7 @@ PLAN = {"country": pl.String, "code": pl.String, "trunk": pl.String, "others": p
 
 def _national(numbers: pl.DataFrame) -> pl.Series:
     """National numbers as E.164; null where the country is unknown or the length is impossible there."""
-    wanted = pl.col("e164").is_null() & pl.col("country").is_not_null() & (pl.col("digits") != "")
+    wanted = pl.col("national") & pl.col("country").is_not_null() & (pl.col("digits") != "")
     pairs = numbers.filter(wanted).select("country", "digits").unique()
     plans = pl.DataFrame(
         [_plan(country) for country in pairs["country"].unique()], {**PLAN, "lengths": pl.List(pl.Int64)}, orient="row"
@@ -85,9 +87,10 @@ def _plan(country: str) -> tuple[str, str | None, str | None, bool, bool, list[i
     plain = (parsing == trunk or others) and abroad.startswith(("00", "011")) and not re.search(r"\|[^01]", abroad)
     plain &= plan.national_prefix_transform_rule is None and trunk in (None, "0", "1")
     # Countries that share a calling code share the lengths of the first of them.
-    main = phonenumbers.PhoneMetadata.metadata_for_region(phonenumbers.region_code_for_country_code(plan.country_code))
-    lengths = list((main or plan).general_desc.possible_length)
-    return country, str(plan.country_code), trunk, others, plain, lengths
+    code = phonenumbers.country_code_for_region(country.upper())
+    main = phonenumbers.PhoneMetadata.metadata_for_region(phonenumbers.region_code_for_country_code(code))
+    lengths = main.general_desc.possible_length if main and main.general_desc else ()
+    return country, str(code), trunk, others, plain, list(lengths)
 
 
 @lru_cache(maxsize=100_000)

@@ -9,9 +9,9 @@ import polars as pl
 from babel import Locale
 from babel.core import get_global
 
-from touchline.stages.normalise.text import each
+from touchline.stages.normalise.text import each, words
 
-LANGUAGES = "en de fr es it pt nl pl sv da nb fi cs tr ru uk ja zh ko ar".split()
+LANGUAGES = words("en de fr es it pt nl pl sv da nb fi cs tr ru uk ja zh ko ar")
 """Languages whose names for countries and languages are understood."""
 
 ALSO = {
@@ -81,7 +81,8 @@ def _zones() -> set[str]:
 def _bare(text: str) -> str:
     """Letters and digits, small and without accents, words apart by one space, articles and "and" left out."""
     letters = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(c for c in letters if not unicodedata.combining(c)).replace(".", "").replace("'", "").replace("’", "")
+    plain = "".join(c for c in letters if not unicodedata.combining(c))
+    plain = re.sub(r"[.'\u2019]", "", plain)
     return " ".join(word for word in re.findall(r"\w+", plain) if word not in ("and", "the"))
 
 

@@ -15,10 +15,10 @@ LONGEST = 300
 LONGEST_EXTRA = 10_000
 """Characters kept of the JSON of other columns; keys that do not fit are left out."""
 
-LATIN = "À-ž"
+LATIN = r"\u00c0-\u017e"
 """Composed letters that NFC leaves alone, so that text of these and ASCII needs no normalisation."""
 
-EMPTY = r"(?i:^(?:#?n/a|[-–—]+|null|\(null\)|none|\\n|undefined)?$)"
+EMPTY = r"(?i:^(?:#?n/a|[-\u2013\u2014]+|null|\(null\)|none|\\n|undefined)?$)"
 """Words that mean nothing was there."""
 
 ODD = rf"[^ -~{LATIN}]|^ | $|  |{EMPTY}"
@@ -34,6 +34,16 @@ UNSEEN = frozenset({"Cf", "Co", "Cs"})
 
 VALUE = pl.col("value")
 """What the expressions of `compute` are about."""
+
+
+def words(text: str) -> list[str]:
+    """The words of a table that is written as running text."""
+    return text.split()
+
+
+def phrases(text: str) -> list[str]:
+    """The entries of a table that is written as running text with commas."""
+    return " ".join(text.split()).split(", ")
 
 
 def clean(series: pl.Series, longest: int = LONGEST) -> pl.Series:
@@ -108,14 +118,14 @@ def tags(series: pl.Series) -> pl.Series:
 def _tags(series: pl.Series) -> pl.Series:
     # Folding comes before splitting: NFKC makes a bar of U+FF5C.
     whole = fold(VALUE.str.slice(0, LONGEST_EXTRA)).str.replace_all(r"[;,|\r\n\t]+", "|")
-    words = whole.str.replace_all(INVISIBLE, "").str.replace_all(GAP, " ").str.split("|")
+    cells = whole.str.replace_all(INVISIBLE, "").str.replace_all(GAP, " ").str.split("|")
     word = pl.element().str.strip_chars(" \"'[]").str.slice(0, 60).str.strip_chars_end(" ")
-    kept = words.list.eval(word.filter(~word.str.contains(EMPTY))).list.unique(maintain_order=True).list.head(100)
+    kept = cells.list.eval(word.filter(~word.str.contains(EMPTY))).list.unique(maintain_order=True).list.head(100)
     line = pl.when(kept.list.len() > 0).then("|" + kept.list.join("|") + "|")
     return compute(series, line)
 
 
-def extra(series: pl.Series) -> pl.Series:
+def extras(series: pl.Series) -> pl.Series:
     """A JSON object whose texts are clean lines; null where it is not an object."""
     plain = series.str.starts_with("{") & series.str.ends_with("}") & (series.str.len_bytes() <= LONGEST_EXTRA)
     odd = ~plain | series.str.contains(r"[\p{C}\p{Z}&&[^ ]]|\\|[^\x00-\x{17e}]")
@@ -154,5 +164,6 @@ def _lines(value: Any) -> Any:
 
 
 def _line(text: str) -> str:
-    seen = "".join("" if unicodedata.category(c) in UNSEEN else " " if unicodedata.category(c) in BREAKS else c for c in text)
-    return unicodedata.normalize("NFC", " ".join(seen.split()))
+    kinds = ((c, unicodedata.category(c)) for c in text)
+    seen = (" " if kind in BREAKS else c for c, kind in kinds if kind not in UNSEEN)
+    return unicodedata.normalize("NFC", " ".join("".join(seen).split()))

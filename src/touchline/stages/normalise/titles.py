@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from touchline.stages.normalise.text import each, either
+from touchline.stages.normalise.text import each, either, phrases
 
 SENIORITY = {
     "founder": """
@@ -55,7 +55,9 @@ SENIORITY = {
 }
 """Words of each rank, highest first; the highest that a title has is its rank."""
 
-BESIDE = re.compile(r"\b(?:assistant|assistent|assistentin|assistenz|asistente|assistente|adjoint|office)(?: \w+)? (?:to|of|der|des|de|du|di)\b")
+BESIDE = re.compile(
+    r"\b(?:assistant|assistent|assistentin|assistenz|asistente|assistente|office)(?: \w+)? (?:to|of|de[rs]?|du|di)\b"
+)
 """Whom someone works for says nothing about their own rank."""
 
 ROLE = {
@@ -149,9 +151,9 @@ def _phrases(table: dict[str, str]) -> dict[str, list[tuple[list[str], int]]]:
     """Phrases, longest first, with the place of their code in the table, by their first word."""
     found: dict[str, list[tuple[list[str], int]]] = {}
     for place, many in enumerate(table.values()):
-        for phrase in " ".join(many.split()).split(", "):
-            words = phrase.split(" ")
-            found.setdefault(words[0], []).append((words, place))
+        for phrase in phrases(many):
+            first, *rest = phrase.split(" ")
+            found.setdefault(first, []).append(([first, *rest], place))
     return {first: sorted(many, key=lambda item: -len(item[0])) for first, many in found.items()}
 
 
@@ -167,7 +169,9 @@ def seniority(given: pl.Series, title: pl.Series) -> pl.Series:
 
     A title with a known field and no word of rank is `staff`; a title of unknown words stays null.
     """
-    return either(each(given, lambda text: _read(text)[0]), each(title, lambda text: _read(text)[0] or _plain_rank(text)))
+    return either(
+        each(given, lambda text: _read(text)[0]), each(title, lambda text: _read(text)[0] or _plain_rank(text))
+    )
 
 
 def role(given: pl.Series, title: pl.Series) -> pl.Series:
@@ -193,11 +197,11 @@ def _read(text: str) -> tuple[str | None, str | None]:
 
 def _best(axis: str, words: list[str]) -> str | None:
     """The first code of the table among the phrases of the title; long phrases take their words from shorter ones."""
-    codes, phrases = TABLES[axis]
+    codes, table = TABLES[axis]
     best, at = len(codes), 0
     while at < len(words):
         size, place = 1, len(codes)
-        for phrase, found in phrases.get(words[at], ()):
+        for phrase, found in table.get(words[at], ()):
             if words[at : at + len(phrase)] == phrase:
                 size, place = len(phrase), found
                 break
