@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from touchline.wiring import Quiet
 
 TUESDAY = datetime(2027, 3, 9, 5, tzinfo=UTC)
 """Before the window opens in Berlin, so that first touches are due today."""
-WEDNESDAY = datetime(2027, 3, 10, 15, tzinfo=UTC)
-"""16:00 in Berlin: every first touch is due and the window is open."""
+WEDNESDAY = datetime(2027, 3, 10, 11, tzinfo=UTC)
+"""12:00 in Berlin: every first touch is due and the window is open."""
 MONDAY = datetime(2027, 3, 15, 15, tzinfo=UTC)
 """Every follow-up is due and the window is open."""
 
@@ -78,6 +79,12 @@ class Points:
 
 def _cut() -> None:
     raise PowerCut
+
+
+@cache
+def _transport(timeout: float) -> SmtpTransport:
+    # Reading the system's certificates takes longer than sending a message.
+    return SmtpTransport(timeout=timeout, final_timeout=timeout)
 
 
 @dataclass
@@ -191,7 +198,7 @@ class Office:
     def post(self, name: str = "me", host: str = "here", pid: int = 1, timeout: float = 0.3) -> Post:
         return Post(
             store=self.store,
-            transport=SmtpTransport(timeout=timeout, final_timeout=timeout),
+            transport=_transport(timeout),
             clock=self.clock,
             probe=self.points,
             progress=Quiet(),
@@ -224,8 +231,8 @@ class Office:
             return next(p for p in unit.prospects.of_lead(self.lead(email)["id"]) if p["campaign"] == campaign)
 
     def touches(self, campaign: str = "spring") -> list[Row]:
-        key = self.stored(campaign).id
-        return [row for row in self.rows(tables.touches) if row["campaign_id"] == key]
+        keys = [row["id"] for row in self.rows(tables.campaigns) if row["name"] == campaign]
+        return [row for row in self.rows(tables.touches) if row["campaign_id"] in keys]
 
     def touch(self, email: str = ANN, step: int = 1, campaign: str = "spring") -> Row:
         key = self.prospect(email, campaign)["id"]

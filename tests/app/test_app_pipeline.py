@@ -157,16 +157,16 @@ def test_a_verdict_that_changes_beside_an_equal_score_keeps_the_scores_version(o
     assert (row["verdict_reason"], row["campaign_version"]) == ("too small", 1)
 
 
-def test_who_is_rejected_before_the_first_message_leaves_the_sequence(either: Office) -> None:
-    enrolled(either)
-    either.apply(rules=[SMALLER])
-    either.judge()
-    row, touch = either.prospect(), either.touch()
+def test_who_is_rejected_before_the_first_message_leaves_the_sequence(office: Office) -> None:
+    enrolled(office)
+    office.apply(rules=[SMALLER])
+    office.judge()
+    row, touch = office.prospect(), office.touch()
     assert (row["state"], row["sequence"]) == ("rejected", None)
     assert (touch["state"], touch["reason"]) == ("cancelled", "no longer routed to this sequence")
-    either.apply()
-    either.judge()
-    row, touch = either.prospect(), either.touch()
+    office.apply()
+    office.judge()
+    row, touch = office.prospect(), office.touch()
     assert (row["state"], touch["state"], touch["reason"]) == ("enrolled", "planned", None)
 
 
@@ -245,16 +245,16 @@ def test_a_person_always_hears_from_the_same_mailbox_and_people_are_spread_over_
 # persons
 
 
-def test_a_persons_verdict_outlives_every_version(either: Office) -> None:
-    either.apply(rules=[{**SMALLER, "then": "held"}])
-    either.load(either.people(1), until="nurture")
-    assert either.prospect()["state"] == "held"
-    decide(either.store, ANN, "spring", "qualified", by="mo", reason="met at the fair", now=either.now)
-    either.judge()
-    assert either.touch()["state"] == "planned"
-    either.apply(rules=[SMALLER])
-    either.judge()
-    row = either.prospect()
+def test_a_persons_verdict_outlives_every_version(office: Office) -> None:
+    office.apply(rules=[{**SMALLER, "then": "held"}])
+    office.load(office.people(1), until="nurture")
+    assert office.prospect()["state"] == "held"
+    decide(office.store, ANN, "spring", "qualified", by="mo", reason="met at the fair", now=office.now)
+    office.judge()
+    assert office.touch()["state"] == "planned"
+    office.apply(rules=[SMALLER])
+    office.judge()
+    row = office.prospect()
     assert (row["state"], row["verdict"], row["verdict_reason"]) == ("enrolled", "qualified", "mo: met at the fair")
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import tomli_w
-from newcomer import LEADS, campaign
 from typer.main import get_command
-from world import TUESDAY, WEDNESDAY, World
 
+from newcomer import LEADS, campaign
 from touchline.adapters import campaign_file
 from touchline.cli import app, reference
+from world import TUESDAY, WEDNESDAY, World
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -292,7 +292,8 @@ class TestNames:
                 assert not set(name) & set("@=<>{}|\\0123456789")
                 assert name[0] not in "+-"
                 assert "://" not in name
-                assert any(c.isalpha() for c in name)
+                # Polars knows letters of a later Unicode than Python, where they are unassigned.
+                assert any(c.isalpha() or unicodedata.category(c) == "Cn" for c in name)
 
 
 class TestCompany:

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
@@ -87,7 +88,7 @@ def test_the_migrations_make_the_tables_that_the_queries_know(empty_url, open_st
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         # Alembic compares no conditions of partial indexes, so the databases' own words are compared too.
         assert schema(connection) == wanted
-    assert sum(" WHERE " in line for line in wanted) == 6
+    assert sum(" WHERE " in line for line in wanted) == 7
 
 
 def test_a_migration_that_fails_leaves_nothing(empty_url, open_store):
@@ -105,3 +106,9 @@ def test_two_processes_may_migrate_at_once(empty_url, open_store):
     with ThreadPoolExecutor(2) as threads:
         results = [job.result() for job in (threads.submit(first.migrate), threads.submit(second.migrate))]
     assert sorted(before or "" for before, _ in results) == ["", migrate.head()]
+
+
+def test_the_revision_that_commands_ask_for_is_alembics_head():
+    config = Config()
+    config.set_main_option("script_location", migrate.SCRIPTS)
+    assert migrate.head() == ScriptDirectory.from_config(config).get_current_head()

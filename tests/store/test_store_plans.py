@@ -123,7 +123,7 @@ def test_no_question_of_the_pipeline_or_of_a_sender_scans_a_large_table(store):
         ("touches.used", "ix_touches_unsettled"),
         ("touches.holders", "ix_touches_unsettled"),
         ("touches.listed", "ix_touches_unsettled"),
-        ("touches.due", "ix_touches_planned"),
+        ("touches.due", "ix_touches_f"),
         ("prospects.page", "ix_prospects_pending"),
         ("prospects.wake", "ix_prospects_recheck"),
         ("prospects.facts", "ix_events_replied"),

@@ -169,6 +169,9 @@ async def _drain(post: Post, stored: StoredCampaign, mailbox: Mailbox, room: _Ro
                         session = await post.transport.connect(mailbox, _password(post, mailbox))
                     result = await _deliver(post, stored, session, claim)
                     waiting.remove(claim.row["touch_id"])
+                    if result == "gone":
+                        # The server waits for a message that will not come: its next MAIL would be refused.
+                        await session.close()
                     post.counts[result] += 1
                     post.progress.step("send", post.counts["sent"], None)
                     lost = lost + 1 if result == "lost" else 0

@@ -229,9 +229,18 @@ touches = Table(
     UniqueConstraint("prospect_id", "step"),
 )
 
-# A touch stands in at most one of these two, so that a million planned ones cost one small index each.
-PLANNED = _partial(
-    "ix_touches_planned", touches.c.state == literal_column("'planned'"), touches.c.mailbox, touches.c.due_at
+# A touch stands in at most one of these three, so that a million planned ones cost one small index each.
+FIRST = _partial(
+    "ix_touches_first",
+    (touches.c.state == literal_column("'planned'")) & (touches.c.step == literal_column("1")),
+    touches.c.mailbox,
+    touches.c.due_at,
+)
+FOLLOW_UP = _partial(
+    "ix_touches_follow_up",
+    (touches.c.state == literal_column("'planned'")) & (touches.c.step > literal_column("1")),
+    touches.c.mailbox,
+    touches.c.due_at,
 )
 UNSETTLED_STATES = ("drafted", "claimed", "sending", "uncertain")
 UNSETTLED = _partial(

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from touchline.adapters.store.bulk import BulkWriter
 from touchline.adapters.store.query import among, frame
 from touchline.adapters.store.tables import (
-    PLANNED,
+    FIRST,
+    FOLLOW_UP,
     UNSETTLED,
     UNSETTLED_STATES,
     campaigns,
@@ -91,11 +92,18 @@ class Touches:
         )
 
     def due(self, mailbox: str, campaign_id: int, now: datetime, limit: int) -> list[dict[str, Any]]:
-        """Planned touches whose time has come, of an active campaign and an enrolled prospect, oldest first, with their leads."""
+        """Planned touches whose time has come, of an active campaign and an enrolled prospect, oldest first, with their leads.
+
+        Follow-ups go before first messages: under a full cap conversations go on, and new ones wait.
+        """
+        found = self._due(FOLLOW_UP, mailbox, campaign_id, now, limit)
+        return found + (self._due(FIRST, mailbox, campaign_id, now, limit - len(found)) if len(found) < limit else [])
+
+    def _due(self, which: Any, mailbox: str, campaign_id: int, now: datetime, limit: int) -> list[dict[str, Any]]:
         query = (
             self._letters()
             .where(
-                PLANNED,
+                which,
                 touches.c.mailbox == mailbox,
                 touches.c.due_at <= now,
                 touches.c.campaign_id == campaign_id,
@@ -279,7 +287,7 @@ class Touches:
     def next_due(self, campaign_id: int) -> datetime | None:
         """When the first planned touch of a campaign comes due."""
         query = select(func.min(touches.c.due_at, type_=touches.c.due_at.type)).where(
-            touches.c.campaign_id == campaign_id, PLANNED
+            touches.c.campaign_id == campaign_id, touches.c.state == "planned"
         )
         return self.connection.execute(query).scalar_one_or_none()
 

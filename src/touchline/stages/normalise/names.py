@@ -93,7 +93,7 @@ def _bare(value: pl.Expr) -> pl.Expr:
     # "John M." is John to those who write to him.
     bare = bare.str.replace(r"^(\S{2,}(?: \S{2,})*?)(?: \p{Lu}\.?)+$", "${1}")
     bare = bare.str.replace(r"(\p{L}{3})\.$", "${1}")
-    known = ~value.str.contains(NO_NAME) & bare.str.contains(r"\p{L}")
+    known = ~value.str.contains(NO_NAME) & ~bare.str.contains(NO_NAME) & bare.str.contains(r"\p{L}")
     return pl.when(known & ~bare.str.to_lowercase().str.strip_chars(".").is_in(TITLES)).then(bare)
 
 

@@ -68,7 +68,7 @@ def folded(series: pl.Series) -> pl.Series:
 
 def code(series: pl.Series) -> pl.Series:
     """Cleaned text as a folded code."""
-    return clean(folded(series))
+    return clean(folded(clean(series)))
 
 
 def compute(series: pl.Series, expr: pl.Expr) -> pl.Series:
@@ -117,8 +117,8 @@ def tags(series: pl.Series) -> pl.Series:
 
 def _tags(series: pl.Series) -> pl.Series:
     # Folding comes before splitting: NFKC makes a bar of U+FF5C.
-    whole = fold(VALUE.str.slice(0, LONGEST_EXTRA)).str.replace_all(r"[;,|\r\n\t]+", "|")
-    cells = whole.str.replace_all(INVISIBLE, "").str.replace_all(GAP, " ").str.split("|")
+    seen = fold(VALUE.str.slice(0, LONGEST_EXTRA).str.replace_all(INVISIBLE, ""))
+    cells = seen.str.replace_all(r"[;,|\r\n\t]+", "|").str.replace_all(GAP, " ").str.split("|")
     word = pl.element().str.strip_chars(" \"'[]").str.slice(0, 60).str.strip_chars_end(" ")
     kept = cells.list.eval(word.filter(~word.str.contains(EMPTY))).list.unique(maintain_order=True).list.head(100)
     line = pl.when(kept.list.len() > 0).then("|" + kept.list.join("|") + "|")

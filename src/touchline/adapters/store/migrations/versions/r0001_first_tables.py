@@ -286,22 +286,36 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('drafted', 'claimed', 'sending', 'uncertain')"),
     )
     op.create_index(
-        "ix_touches_planned",
+        "ix_touches_first",
         "touches",
         ["mailbox", "due_at"],
         unique=False,
-        sqlite_where=sa.text("state = 'planned'"),
-        postgresql_where=sa.text("state = 'planned'"),
+        sqlite_where=sa.text("state = 'planned' AND step = 1"),
+        postgresql_where=sa.text("state = 'planned' AND step = 1"),
+    )
+    op.create_index(
+        "ix_touches_follow_up",
+        "touches",
+        ["mailbox", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'planned' AND step > 1"),
+        postgresql_where=sa.text("state = 'planned' AND step > 1"),
     )
 
 
 def downgrade() -> None:
     """Remove them and everything in them."""
     op.drop_index(
-        "ix_touches_planned",
+        "ix_touches_first",
         table_name="touches",
-        sqlite_where=sa.text("state = 'planned'"),
-        postgresql_where=sa.text("state = 'planned'"),
+        sqlite_where=sa.text("state = 'planned' AND step = 1"),
+        postgresql_where=sa.text("state = 'planned' AND step = 1"),
+    )
+    op.drop_index(
+        "ix_touches_follow_up",
+        table_name="touches",
+        sqlite_where=sa.text("state = 'planned' AND step > 1"),
+        postgresql_where=sa.text("state = 'planned' AND step > 1"),
     )
     op.drop_index(
         "ix_touches_unsettled",
