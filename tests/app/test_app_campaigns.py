@@ -101,20 +101,6 @@ def test_the_secret_is_the_given_one_or_made_once(either: Office) -> None:
     assert campaigns.secret(either.store, "", never, either.now) == b"made"
 
 
-def test_a_secret_that_another_process_makes_meanwhile_is_the_one(office: Office) -> None:
-    # The other process comes between our look and our transaction.
-    class Slow:
-        def __init__(self) -> None:
-            self.reading = office.store.reading
-
-        def transaction(self):  # type: ignore[no-untyped-def]
-            self.transaction = office.store.transaction
-            campaigns.secret(office.store, "", lambda: "theirs", office.now)
-            return office.store.transaction()
-
-    assert campaigns.secret(Slow(), "", lambda: "ours", office.now) == b"theirs"  # type: ignore[arg-type]
-
-
 @pytest.mark.xfail(reason="draft replaces paused, and active replaces draft", strict=True)
 def test_a_pause_outlives_a_version_with_an_obstacle(office: Office) -> None:
     apply(office)

@@ -223,7 +223,6 @@ def test_who_answered_is_not_judged_back_into_a_sequence(office: Office) -> None
     assert (row["state"], row["state_reason"], row["pending"]) == ("replied", "replied", 0)
 
 
-@pytest.mark.xfail(reason="enrolments of a campaign without mailbox stay without a touch", strict=True)
 def test_who_was_enrolled_before_there_was_a_mailbox_gets_a_touch_when_there_is_one(office: Office) -> None:
     enrolled(office, mailboxes=[])
     assert (office.prospect()["state"], office.touches()) == ("enrolled", [])

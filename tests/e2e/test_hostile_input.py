@@ -126,7 +126,8 @@ WRONG_CAMPAIGNS = (
     ("employees < 10", "employees < (SELECT 1)", "rules[too small].when"),
     ("employees < 10", "employees < 10; DROP TABLE leads", "rules[too small].when"),
     ("company | default: 'your team'", "compnay | default: 'your team'", "did you mean 'company'?"),
-    ("how does", "{% for i in (1..9) %}", "sequences.short.steps[hello].text"),
+    ("how does", "{% for i in (1..999999999) %}x{% endfor %}", "a range such as (1..9) is not for messages"),
+    ("how does", "{% for i in tech %}", "sequences.short.steps[hello].text"),
     ("how does", "{% include 'x' %}", "sequences.short.steps[hello].text"),
     ("how does", "{{ first_name", "sequences.short.steps[hello].text"),
     ('sequence = "short"', 'sequence = "shrot"', "did you mean 'short'?"),
@@ -141,19 +142,6 @@ def test_a_wrong_campaign_is_refused_with_the_place_and_the_likely_right_word(re
     for old, new, said in WRONG_CAMPAIGNS:
         assert said in refused(ready, "campaign", "apply", with_change(ready, old, new))
     assert [c["version"] for c in ready.run("campaign", "list", "--json").json] == [1]
-
-
-def test_a_template_that_loops_without_end_leaves_its_messages_unsent_with_a_reason(ready: World) -> None:
-    loop = "{% for a in (1..999999999) %}x{% endfor %}"
-    done = ready.run("campaign", "apply", with_change(ready, "how does", loop), code=None)
-    if done.code == 0:
-        ready.leads(1)
-        ready.run("import", "leads.csv", "-c", "spring")
-        ready.run("run", "-c", "spring", now=WEDNESDAY)
-        assert not ready.smtp.messages
-    else:
-        assert done.code == 65
-        assert "sequences.short.steps[hello].text" in done.err
 
 
 def test_a_campaign_file_that_is_no_text_is_refused(ready: World) -> None:
@@ -293,7 +281,6 @@ WRONG_CONDITIONS = (
     *("employees >", "title = 5", "employees = 'x'", "nope = 1", "1 = 1 OR", "(" * 500, "x" * 50_000, "tier = 'a'"),
     *(
         "employees = NULL",
-        "title = 'x' -- y",
         "has(title, 'x')",
         "lower(title) = 'x'",
         "employees = 99999999999999999999",

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from nameparser import HumanName
 
 from touchline.model import address, columns
 from touchline.stages.normalise import FIELDS, company, contact, names, normalise, numbers, phones, places, text, titles
@@ -17,6 +18,7 @@ from touchline.stages.normalise import FIELDS, company, contact, names, normalis
 EXAMPLES = 40
 COUNTRIES = "us ca de gb fr it es nl be ch at pl se dk fi br mx ar jp kr au cn in il"
 RUSSIAN = "ООО"
+NAME_WORDS = st.sampled_from(["Anna", "Hans-Peter", "María", "O'Neil", "Müller", "Berg", "van", "von", "der", "de", "la", "dos", "Silva"])
 FORMS = st.sampled_from(f"Inc. LLC, GmbH S.A. Ltd Limited KG {RUSSIAN} B.V. Company".split())
 WORDS = st.one_of(st.sampled_from(["Acme", "Müller", "&", "Co.", "Söhne", "the", "(UK)", "pty", "Foo!"]), FORMS)
 Column = Callable[[pl.Series], pl.Series]
@@ -283,6 +285,17 @@ class TestNames:
     ) -> None:
         given_name, family = names.names(series(first), series(last), series(full))
         assert (given_name[0], family[0]) == wanted
+
+    @given(st.lists(st.lists(NAME_WORDS, min_size=1, max_size=5).map(" ".join), min_size=1))
+    @settings(max_examples=EXAMPLES)
+    def test_the_fast_way_splits_as_nameparser_does(self, people: list[str]) -> None:
+        nobody = nothing(len(people))
+        given_, family = names.names(nobody, nobody, series(*people))
+        for name, first, last in zip(people, given_, family, strict=True):
+            parsed = HumanName(name)
+            if parsed.first and parsed.last:
+                # Case is mended afterwards.
+                assert (first.lower(), last.lower()) == (parsed.first.lower(), parsed.last.lower()), name
 
     @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=4))
     @settings(max_examples=EXAMPLES)

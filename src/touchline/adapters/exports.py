@@ -33,8 +33,12 @@ def opened(path: Path | None) -> Iterator[TextIO]:
         return
     if path.is_dir():
         raise InvalidInput(f"{path} is a directory.", hint="Name a file in it.")
-    # A pipe or a device cannot be replaced, and has nothing to lose.
-    part = path.with_name(f".{path.name}.part") if path.is_file() or not path.exists() else path
+    # A link (/dev/stdout is one), a pipe or a device is written through, never replaced.
+    part = (
+        path.with_name(f".{path.name}.part")
+        if not path.is_symlink() and (path.is_file() or not path.exists())
+        else path
+    )
     try:
         stream = part.open("w", encoding="utf-8", newline="")
     except OSError as error:

@@ -275,7 +275,9 @@ def _save_judged(
     was_enrolled, enrolled = pl.col("was_state") == "enrolled", pl.col("state") == "enrolled"
     out = decided.filter(was_enrolled & ~enrolled)["prospect_id"].to_list()
     unit.touches.cancel_open(out, "no longer routed to this sequence", now)
-    anew = decided.filter(enrolled & ~started & (~was_enrolled | pl.col("sequence").ne_missing(pl.col("was_sequence"))))
+    # Enrolled without a touch: the campaign had no mailbox then.
+    moved = ~was_enrolled | pl.col("sequence").ne_missing(pl.col("was_sequence")) | (pl.col("touched") == 0)
+    anew = decided.filter(enrolled & ~started & moved)
     unit.touches.insert(enrolments(anew.filter(pl.col("touched") == 0), stored, secret, now), now)
     unit.touches.replace(enrolments(anew.filter(pl.col("touched") == 1), stored, secret, now), now)
 

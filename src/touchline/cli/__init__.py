@@ -26,6 +26,14 @@ for command in (*operate.COMMANDS, *leads.COMMANDS, demo.demo):
     app.command(name=command.__name__.removesuffix("_").replace("_", "-"))(command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from touchline import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
@@ -33,14 +41,12 @@ def options(
         str, typer.Option(help="Folder of touchline.toml; else TOUCHLINE_HOME, else the current one.")
     ] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
 ) -> None:
     """Find the people a business should talk to, and start the conversation accountably."""
-    if version:
-        from touchline import __version__
-
-        print(__version__)
-        raise typer.Exit
+    del version
     context.obj = State(home=home, quiet=quiet)
 
 

@@ -175,6 +175,21 @@ def list_leads(
 
 
 @app.command()
+def show(context: typer.Context, who: Who, json: Json = False) -> None:
+    """Show everything that is stored of one lead."""
+    from touchline.app import leads
+
+    with workspace(context).store.reading() as unit:
+        found = leads.find(unit, who)
+    lead = {name: value for name, value in found.items() if not name.endswith("_folded")}
+    if json:
+        print_json(lead)
+        return
+    print_table(["field", "value"], [[name, value] for name, value in lead.items() if value is not None])
+    print(f"Its journey: touchline explain {plain(lead['email'] or lead['profile_url'] or lead['identity'])}")
+
+
+@app.command()
 def export(
     context: typer.Context,
     where: Where = "",

@@ -8,7 +8,9 @@ RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 def neutral(text: str) -> str:
     """The text with a leading apostrophe where a spreadsheet would run it, or where a reader would take one away."""
-    return f"'{text}" if text.startswith(RISKY) or (text.startswith("'") and text[1:].startswith((*RISKY, "'"))) else text
+    return (
+        f"'{text}" if text.startswith(RISKY) or (text.startswith("'") and text[1:].startswith((*RISKY, "'"))) else text
+    )
 
 
 def restored(expr: pl.Expr) -> pl.Expr:

@@ -61,7 +61,9 @@ class Touches:
             return
         first = self.bulk.reserve("touches", batch.height)
         keys = pl.Series("id", range(first, first + batch.height), dtype=pl.Int64)
-        self.bulk.insert("touches", self._rows(batch, now).select(keys, pl.all()))
+        # In the order of the index they go into, a million touches take two thirds of the time.
+        ordered = self._rows(batch, now).sort("mailbox", "due_at", maintain_order=True)
+        self.bulk.insert("touches", ordered.select(keys, pl.all()))
 
     def replace(self, batch: pl.DataFrame, now: datetime) -> None:
         """Add touches; one that stands at the same step and has not gone out is planned anew, and needs its approval anew."""

@@ -9,10 +9,11 @@ from nameparser import HumanName
 
 from touchline.stages.normalise.text import LATIN, VALUE, clean, compute, each, either, only, repaired, words
 
-UPPER = rf"[[A-Z{LATIN}]&&\p{{Lu}}]"
-LOWER = rf"[[a-z{LATIN}]&&\p{{Ll}}]"
-PLAIN = rf"^{UPPER}{LOWER}*(?:[-'\u2019]{UPPER}{LOWER}*)*$"
-"""A capitalised word, or some with hyphens or apostrophes: nothing to mend. It is clean text, too."""
+LETTER = rf"[[A-Za-z{LATIN}]&&\p{{L}}]"
+SOLID = rf"^{LETTER}+(?:[-'\u2019]{LETTER}+)*$"
+"""A word, or some with hyphens or apostrophes: clean text with nothing in it to take off, unless it is one of `NOTHING`."""
+
+NOTHING = ("null", "none", "undefined")
 
 PARTICLES = frozenset(
     words("van von der den de del della di da do dos das du zu zum zur la las los ter ten vom und y e af av")
@@ -40,9 +41,12 @@ NO_NAME = r"^[=+@-]|[@0-9<>{}=\\|_]|://|^www\."
 WORD = r"\p{L}[\p{L}\p{M}'\u2019.-]*"
 FIRST_LAST = rf"^({WORD})(?: {WORD})? ({WORD})$"
 LAST_FIRST = rf"^({WORD}(?: {WORD})?), ({WORD})(?: {WORD})?$"
-ALONE = rf"^[A-Z{LATIN}a-z][A-Z{LATIN}a-z'\u2019-]*$"
-UNUSUAL = rf"{HONORIFIC}|{CREDENTIAL}|(?i:(?:^| )(?:{'|'.join(sorted(SPECIAL))})(?:\.? |,|$))"
+_PARTICLES, _SPECIAL = "|".join(sorted(PARTICLES - {"y", "e", "und"})), "|".join(sorted(SPECIAL))
+PARTICLED = rf"^({WORD})(?: {WORD})?? ((?:(?i:{_PARTICLES}) )+{WORD})$"
+UNUSUAL = rf"{HONORIFIC}|{CREDENTIAL}|(?i:(?:^| )(?:{_SPECIAL})(?:\.? |,|$))"
 """Whole names in which a word is not simply a given, middle or family name."""
+HARD = rf"{HONORIFIC}|{CREDENTIAL}|(?i:^(?:{_SPECIAL})[. ])"
+"""Whole names in which more is unusual than particles before the family name."""
 
 
 def names(first: pl.Series, last: pl.Series, full: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -69,7 +73,7 @@ def names(first: pl.Series, last: pl.Series, full: pl.Series) -> tuple[pl.Series
 
 
 def _cleaned(series: pl.Series) -> pl.Series:
-    return repaired(series, ~series.str.contains(PLAIN) | series.is_in(["Null", "None", "Undefined"]), clean)
+    return repaired(series, ~series.str.contains(SOLID) | series.str.to_lowercase().is_in(NOTHING), clean)
 
 
 def _moved(given: pl.Series, family: pl.Series, whole: pl.Series) -> tuple[pl.Series, pl.Series, pl.Series]:
@@ -83,7 +87,7 @@ def _moved(given: pl.Series, family: pl.Series, whole: pl.Series) -> tuple[pl.Se
 
 def _part(series: pl.Series) -> pl.Series:
     """A given or a family name without what does not belong to it; null where it is no name."""
-    odd = ~series.str.contains(PLAIN) | series.str.to_lowercase().is_in(TITLES)
+    odd = ~series.str.contains(SOLID) | series.str.to_lowercase().is_in(TITLES)
     return repaired(series, odd, lambda part: compute(part, _bare(VALUE)))
 
 
@@ -99,10 +103,17 @@ def _bare(value: pl.Expr) -> pl.Expr:
 
 def _split(series: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Whole names as given and family names; nameparser decides where words of other kinds are in it."""
-    plain = pl.when(~VALUE.str.contains(UNUSUAL)).then(VALUE)
-    alone = pl.when(VALUE.str.contains(ALONE)).then(plain)
-    given = compute(series, pl.coalesce(plain.str.extract(FIRST_LAST, 1), plain.str.extract(LAST_FIRST, 2), alone))
-    family = compute(series, pl.coalesce(plain.str.extract(FIRST_LAST, 2), plain.str.extract(LAST_FIRST, 1)))
+    odd = series.str.contains(UNUSUAL)
+    plain, particled = only(series, ~odd), only(series, odd & ~series.str.contains(HARD))
+    given = either(
+        plain.str.extract(FIRST_LAST, 1),
+        either(plain.str.extract(LAST_FIRST, 2), only(plain, plain.str.contains(SOLID))),
+    )
+    family = either(plain.str.extract(FIRST_LAST, 2), plain.str.extract(LAST_FIRST, 1))
+    given, family = (
+        either(given, particled.str.extract(PARTICLED, 1)),
+        either(family, particled.str.extract(PARTICLED, 2)),
+    )
     at = given.is_null().arg_true()
     if not at.is_empty():
         pairs = each(series.gather(at), _parsed).str.split_exact("\t", 1).struct.unnest()

@@ -1,0 +1,94 @@
+"""Settings: the environment wins over the file, and a fault names the key."""
+
+from pathlib import Path
+
+import pytest
+
+from touchline import settings
+from touchline.model.errors import Misconfigured
+from touchline.settings import Settings, load
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("TOUCHLINE_") or name == "DATABASE_URL"]:
+        monkeypatch.delenv(name)
+
+
+def write(home: Path, text: str) -> Path:
+    (home / "touchline.toml").write_text(text, "utf-8")
+    return home
+
+
+def test_no_file_and_no_variable_gives_the_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path) == Settings().model_copy(update={"home": tmp_path})
+    assert load(tmp_path).file == tmp_path / "touchline.toml"
+
+
+def test_a_variable_wins_over_the_file_key_by_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "batch_rows = 7\n[log]\nlevel = 'info'\nformat = 'json'")
+    monkeypatch.setenv("TOUCHLINE_LOG__LEVEL", "debug")
+    monkeypatch.setenv("TOUCHLINE_DNS__NAMESERVERS", '["127.0.0.1:53"]')
+    found = load(tmp_path)
+    assert (found.batch_rows, found.log.level, found.log.format) == (7, "debug", "json")
+    assert found.dns.nameservers == ("127.0.0.1:53",)
+
+
+def test_the_database_of_the_environment_wins_over_every_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "database_url = 'sqlite:///file.db'")
+    assert load(tmp_path).database_url == "sqlite:///file.db"
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///variable.db")
+    assert load(tmp_path).database_url == "sqlite:///variable.db"
+
+
+def test_a_folder_given_wins_over_the_variable_and_that_over_the_present_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load().home == tmp_path
+    monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path / "variable"))
+    assert load().home == tmp_path / "variable"
+    assert load(tmp_path / "given").home == tmp_path / "given"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("batch_rws = 5", r"unknown key 'batch_rws', did you mean 'batch_rows'\?"),
+        ("[log]\nlevle = 'info'", r"unknown key 'log.levle', did you mean 'log.level'\?"),
+        ("zzz = 1", r"unknown key 'zzz'\."),
+        ("batch_rows = 0", "batch_rows: Input should be greater"),
+        ("[dns]\ntimeout = 0", "dns.timeout"),
+        ("[log", "not valid TOML"),
+        ("home = '/'", "'home' cannot stand"),
+    ],
+)
+def test_a_fault_in_the_file_names_the_key(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(Misconfigured, match=said):
+        load(write(tmp_path, text))
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "touchline.toml").mkdir()
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        load(tmp_path)
+    (tmp_path / "touchline.toml").rmdir()
+    (tmp_path / "touchline.toml").write_bytes(b"\xff")
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_a_list_in_a_variable_that_is_no_json_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOUCHLINE_DNS__NAMESERVERS", "127.0.0.1")
+    monkeypatch.setenv("TOUCHLINE_DNS", "x")
+    with pytest.raises(Misconfigured) as refused:
+        load(tmp_path)
+    assert "JSON" in refused.value.hint
+
+
+def test_the_reference_names_every_key_with_a_meaning() -> None:
+    lines = settings.reference().splitlines()[2:]
+    assert len(lines) == len(settings.keys()) == 12
+    assert all(len(line.split(" | ")) == 4 and "None" not in line for line in lines)
