@@ -13,6 +13,7 @@ from office import Office, opened
 
 from touchline.adapters.store.store import Store
 from touchline.adapters.store.tables import metadata
+from touchline.sim.smtp_server import SmtpServer
 
 
 def _migrated(url: str, home: Path) -> None:
@@ -42,16 +43,23 @@ def office_postgres(postgres_server: str) -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture(scope="session")
+def office_mail() -> Iterator[SmtpServer]:
+    """The mail server of every office: on one port, so that a prepared database fits all of them."""
+    with SmtpServer() as server:
+        yield server
+
+
 @pytest.fixture
-def office(tmp_path: Path, office_template: Path) -> Iterator[Office]:
+def office(tmp_path: Path, office_template: Path, office_mail: SmtpServer) -> Iterator[Office]:
     """An office on SQLite."""
     shutil.copy(office_template, tmp_path / "touchline.db")
     with ExitStack() as stack:
-        yield opened(stack, tmp_path, "sqlite:///touchline.db")
+        yield opened(stack, tmp_path, "sqlite:///touchline.db", office_mail)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
+def either(request: pytest.FixtureRequest, tmp_path: Path, office_mail: SmtpServer) -> Iterator[Office]:
     """An office on each database."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("office_template"), tmp_path / "touchline.db")
@@ -62,4 +70,4 @@ def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"TRUNCATE {names} RESTART IDENTITY")
     with ExitStack() as stack:
-        yield opened(stack, tmp_path, url)
+        yield opened(stack, tmp_path, url, office_mail)

@@ -52,6 +52,10 @@ TOO_SMALL = {"name": "too small", "when": "employees < 10", "then": "rejected"}
 EVERYONE = {"name": "everyone", "when": "fit >= 0", "sequence": "short"}
 
 
+SNAPSHOTS: dict[tuple[int, int], bytes] = {}
+"""Databases after `Office.enrol`, by number of leads and port of the mail server."""
+
+
 class PowerCut(Exception):
     """The process ends here."""
 
@@ -129,6 +133,20 @@ class Office:
             keep_answers=timedelta(days=7),
             batch_rows=self.batch_rows,
         )
+
+    def enrol(self, count: int = 1, **changes: Any) -> None:
+        """Leads with a first touch, by the test campaign as it is or changed; the unchanged one on SQLite is made once and copied."""
+        file, key = self.home / "touchline.db", (count, self.smtp.port)
+        once = not changes and self.store.engine.dialect.name == "sqlite"
+        if once and key in SNAPSHOTS:
+            self.store.close()
+            file.write_bytes(SNAPSHOTS[key])
+            return
+        self.apply(**changes)
+        self.load(self.people(count), until="nurture")
+        if once:
+            self.store.close()
+            SNAPSHOTS[key] = file.read_bytes()
 
     # campaigns
 
@@ -220,8 +238,8 @@ class Office:
 
     def rows(self, table: Table) -> list[Row]:
         with self.store.reading() as unit:
-            key = [c for c in table.primary_key.columns]
-            return [dict(row) for row in unit.connection.execute(select(table).order_by(*key)).mappings()]
+            query = select(table).order_by(*table.primary_key.columns)
+            return [dict(row) for row in unit.connection.execute(query).mappings()]
 
     def lead(self, email: str = ANN) -> Row:
         return next(row for row in self.rows(tables.leads) if row["email"] == email)
@@ -261,15 +279,17 @@ class Office:
         ]
 
 
-def opened(stack: ExitStack, home: Path, url: str) -> Office:
-    """An office whose parts are closed with the stack."""
+def opened(stack: ExitStack, home: Path, url: str, smtp: SmtpServer) -> Office:
+    """An office whose parts are closed with the stack, at a mail server that has forgotten what was before."""
     zone: dict[str, str] = {}
 
     def answer(name: str) -> Answer:
         return KINDS[zone.get(name, "mx" if name.startswith("firm") else "nxdomain")]
 
+    for kept in (smtp.messages, smtp.commands, smtp.users):
+        kept.clear()
+    smtp.script()
     store = Store(url, home)
     stack.callback(store.close)
     dns = stack.enter_context(DnsServer(answer))
-    smtp = stack.enter_context(SmtpServer())
     return Office(home, store, dns, smtp, zone)

@@ -25,8 +25,7 @@ def what(found: Journey) -> list[str]:
 
 
 def enrolled(office: Office, **changes: object) -> None:
-    office.apply(**changes)
-    office.load(office.people(1), until="nurture")
+    office.enrol(1, **changes)
 
 
 def test_a_lead_that_is_not_there_has_no_journey(office: Office) -> None:

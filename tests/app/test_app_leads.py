@@ -84,7 +84,9 @@ def test_with_a_campaign_leads_come_with_their_decisions_and_rules_may_ask_for_t
     office.apply()
     office.load(office.people(3), until="nurture")
     office.apply(name="autumn")
-    (page,) = leads.pages(office.store, campaign="spring", where="tier = 'b' AND fit >= 60 OR verdict = 'qualified'", limit=9)
+    (page,) = leads.pages(
+        office.store, campaign="spring", where="tier = 'b' AND fit >= 60 OR verdict = 'qualified'", limit=9
+    )
     assert [(row["state"], row["fit"]) for row in page] == [("enrolled", 60)] * 3
     assert list(leads.pages(office.store, campaign="autumn", where=None, limit=None)) == []
     with pytest.raises(InvalidInput, match="fit"):

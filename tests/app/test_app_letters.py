@@ -183,6 +183,9 @@ def test_a_thread_does_not_go_over_to_another_mailbox(office: Office) -> None:
     office.load(office.people(1), until="nurture")
     with office.store.reading() as unit:
         (row,) = unit.touches.letters([1])
-    earlier = [{"message_id": "<a@x.example>", "mailbox": "other@x.example"}, {"message_id": "<b@x.example>", "mailbox": MARA}]
+    earlier = [
+        {"message_id": "<a@x.example>", "mailbox": "other@x.example"},
+        {"message_id": "<b@x.example>", "mailbox": MARA},
+    ]
     data = message(row, Content("s", "t", None), office.stored().campaign, earlier, OptOut(SECRET, None), office.now)
     assert BytesParser(policy=default).parsebytes(data)["References"] == "<b@x.example>"

@@ -42,8 +42,7 @@ def put(office: Office, key: int, state: str) -> None:
 
 def uncertain(office: Office, count: int = 1, **changes: object) -> int:
     """A touch of unknown fate; the mail server has its message."""
-    office.apply(**changes)
-    office.load(office.people(count), until="nurture")
+    office.enrol(count, **changes)
     office.now = WEDNESDAY
     office.smtp.script(Fault("dot", "drop", matches=ANN))
     assert office.send()["uncertain"] == 1
@@ -73,7 +72,9 @@ def test_drafts_are_shown_as_they_would_leave(either: Office) -> None:
 def test_touches_of_several_campaigns_are_written_each_by_its_own(office: Office) -> None:
     drafted(office)
     subject = {**HELLO, "subject": "Other"}
-    office.apply(name="autumn", compatibility={"one_sequence_at_a_time": False}, sequences={"short": {"steps": [subject]}})
+    office.apply(
+        name="autumn", compatibility={"one_sequence_at_a_time": False}, sequences={"short": {"steps": [subject]}}
+    )
     office.load(office.people(1), "autumn", until="nurture")
     assert [d.content.subject for d in listed(office, "drafted", "planned", campaign=None)] == ["Hello Anna", "Other"]
     with pytest.raises(NotFound, match="no campaign 'none'"):
@@ -276,7 +277,7 @@ def test_a_touch_whose_fate_is_known_cannot_be_settled(state: str, how: str, kno
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory, office_template):  # type: ignore[no-untyped-def]
+def known(tmp_path_factory: pytest.TempPathFactory, office_template, office_mail):  # type: ignore[no-untyped-def]
     """An office with one touch, which the tests only look at."""
     import shutil
     from contextlib import ExitStack
@@ -286,7 +287,7 @@ def known(tmp_path_factory: pytest.TempPathFactory, office_template):  # type: i
     home = tmp_path_factory.mktemp("known")
     shutil.copy(office_template, home / "touchline.db")
     with ExitStack() as stack:
-        office = opened(stack, home, "sqlite:///touchline.db")
+        office = opened(stack, home, "sqlite:///touchline.db", office_mail)
         drafted(office)
         yield office
 

@@ -17,8 +17,7 @@ ROUTED = ("state", "state_reason", "sequence", "route_reason", "recheck_at")
 
 def enrolled(office: Office, count: int = 1, **changes: object) -> None:
     """Leads with a planned first touch."""
-    office.apply(**changes)
-    office.load(office.people(count), until="nurture")
+    office.enrol(count, **changes)
 
 
 def begun(office: Office, count: int = 1, **changes: object) -> None:
@@ -42,7 +41,9 @@ def begun(office: Office, count: int = 1, **changes: object) -> None:
     ],
 )
 @pytest.mark.parametrize("way", ["in the import", "in a run"])
-def test_stages_run_as_far_as_asked(office: Office, way: str, until: str, decided: list, state: str, pending: int) -> None:
+def test_stages_run_as_far_as_asked(
+    office: Office, way: str, until: str, decided: list, state: str, pending: int
+) -> None:
     office.apply()
     office.load(office.people(1), until=until if way == "in the import" else "harvest")
     if way == "in a run" and until != "harvest":
@@ -62,9 +63,8 @@ def test_a_run_in_parts_ends_where_a_run_in_one_ends(office: Office) -> None:
     for until in ("score", "qualify", "route", "nurture"):
         office.judge(until, campaign="autumn")
     parts = [row for row in office.decisions() if row["campaign_id"] == 2]
-    assert [{**row, "campaign_id": 1, "message_id": None} for row in parts] == [
-        {**row, "message_id": None} if "message_id" in row else {**row, "message_id": None} for row in whole
-    ]
+    same = {"campaign_id": 1, "message_id": None}
+    assert [row | same for row in parts] == [row | same for row in whole]
 
 
 @pytest.mark.parametrize("until", ["score", "qualify", "route"])

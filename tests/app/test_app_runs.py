@@ -13,7 +13,9 @@ from touchline.model.errors import InvalidInput, Misconfigured, NotFound
 from touchline.stages import STAGES
 
 
-def go(office: Office, *sources: CsvSource, until: str = "send", limit: int | None = None, **points: object) -> RunResult:
+def go(
+    office: Office, *sources: CsvSource, until: str = "send", limit: int | None = None, **points: object
+) -> RunResult:
     def own(_: StoredCampaign) -> Iterable[CsvSource]:
         return sources
 
@@ -44,7 +46,9 @@ def test_a_run_ends_with_the_stage_asked_for(office: Office, until: str) -> None
     done = go(office, office.people(1), until=until)
     assert (done.judged > 0) is (until != "harvest")
     (row,) = (p for p in office.rows(tables.prospects) if p["lead_id"] == office.lead()["id"])
-    reached = {"harvest": [], "score": ["fit"], "qualify": ["fit", "verdict"]}.get(until, ["fit", "verdict", "sequence"])
+    reached = {"harvest": [], "score": ["fit"], "qualify": ["fit", "verdict"]}.get(
+        until, ["fit", "verdict", "sequence"]
+    )
     assert [name for name in ("fit", "verdict", "sequence") if row[name] is not None] == reached
     assert row["state"] == ("enrolled" if until in ("nurture", "send") else "harvested")
     assert office.smtp.messages == []

@@ -169,3 +169,13 @@ def test_leads_added_by_hand_go_the_same_way(world: World) -> None:
     world.run("run", "-c", "spring", "--until", "nurture", now=TUESDAY)
     shown = world.run("campaign", "show", "spring", "--json").json
     assert {line["stage"]: line["count"] for line in shown["lines"]} == {"enrolled": 1, "waiting": 1}
+
+
+def test_a_rejected_row_keeps_its_cells_so_that_a_person_can_mend_it(sqlite_world: World) -> None:
+    sqlite_world.set_up()
+    (sqlite_world.home / "bad.csv").write_text("Email,First Name\njane(at)firm1.com,Jane\n")
+    sqlite_world.run("import", "bad.csv", "-c", "spring")
+    aside = sqlite_world.run("imports", "show", "1", "--json").json["set_aside"]
+    assert [(row["reason"], row["raw"]) for row in aside] == [
+        ("bad_address", '{"email": "jane(at)firm1.com", "first_name": "Jane"}')
+    ]

@@ -18,7 +18,9 @@ from touchline.stages.normalise import FIELDS, company, contact, names, normalis
 EXAMPLES = 40
 COUNTRIES = "us ca de gb fr it es nl be ch at pl se dk fi br mx ar jp kr au cn in il"
 RUSSIAN = "ООО"
-NAME_WORDS = st.sampled_from(["Anna", "Hans-Peter", "María", "O'Neil", "Müller", "Berg", "van", "von", "der", "de", "la", "dos", "Silva"])
+NAME_WORDS = st.sampled_from(
+    ["Anna", "Hans-Peter", "María", "O'Neil", "Müller", "Berg", "van", "von", "der", "de", "la", "dos", "Silva"]
+)
 FORMS = st.sampled_from(f"Inc. LLC, GmbH S.A. Ltd Limited KG {RUSSIAN} B.V. Company".split())
 WORDS = st.one_of(st.sampled_from(["Acme", "Müller", "&", "Co.", "Söhne", "the", "(UK)", "pty", "Foo!"]), FORMS)
 Column = Callable[[pl.Series], pl.Series]

@@ -1,5 +1,6 @@
 """Importing: one source into one campaign, batch by batch, every row accounted for, resumable at any batch."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -158,12 +159,31 @@ def _take(load: _Load, batch: SourceBatch, transaction: Callable[[], AbstractCon
         told = merged.outcomes
         counts = {str(outcome): int(count) for outcome, count in told.group_by("outcome").len().iter_rows()}
         aside = told.filter(pl.col("outcome").is_in(["duplicate", "suppressed", "rejected"]))
-        unit.imports.advance(load.import_id, offset=batch.next_offset, rows=told.height, counts=counts, set_aside=aside)
+        unit.imports.advance(
+            load.import_id,
+            offset=batch.next_offset,
+            rows=told.height,
+            counts=counts,
+            set_aside=_with_text(aside, batch.rows),
+        )
         outside.probe.reached("import-before-commit")
     outside.probe.reached("import-after-commit")
     load.offset, load.rows = batch.next_offset, load.rows + told.height
     for outcome, count in counts.items():
         load.counts[outcome] += count
+
+
+def _with_text(aside: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rejected rows with their cells as JSON where the source kept no text of them, so that a person can mend them."""
+    bare = aside.filter((pl.col("outcome") == "rejected") & pl.col("raw").is_null()).select("row")
+    cells = rows.drop("fault", "raw", strict=False).join(bare, on="row", how="semi")
+    texts = [
+        (row.pop("row"), json.dumps({name: cell for name, cell in row.items() if cell is not None}, ensure_ascii=False))
+        for row in cells.iter_rows(named=True)
+    ]
+    found = pl.DataFrame(texts, schema={"row": pl.Int64, "cells": pl.String}, orient="row")
+    joined = aside.join(found, on="row", how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("raw", "cells").str.slice(0, 2_000).alias("raw")).drop("cells")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from touchline.model.columns import DECISIONS
 from touchline.model.errors import InvalidInput
 
 ALIASES: Final[dict[str, str]] = {
@@ -130,8 +131,8 @@ _BESIDE: Final = (
 
 _ALONE: Final = {"nombre": "full_name", "nome": "full_name", "nom": "full_name", "naam": "full_name"}
 
-DERIVED: Final = frozenset({"base_address", "email_domain"})
-"""Columns of an exported list that harvest makes again from others."""
+DERIVED: Final = frozenset({"base_address", "email_domain", "prospect_state", *(c.name for c in DECISIONS)})
+"""Columns of an exported list that harvest or the stages make again from others."""
 
 FIELDS: Final = tuple(ALIASES)
 """What a column can be chosen for."""

@@ -34,7 +34,7 @@ def open_engine(url: str, home: Path, busy_seconds: float = BUSY_SECONDS) -> Eng
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The URL is not shown: it may hold a password.
         raise Misconfigured(
             "The database URL cannot be read.", hint="Write sqlite:///touchline.db or postgresql://user@host/name."
