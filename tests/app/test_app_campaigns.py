@@ -1,7 +1,7 @@
 """Campaigns: what applying a file does in every state, and the switch that stops everything."""
 
 import pytest
-from office import MARA, Office
+from office import MARA, WEDNESDAY, Office
 
 from touchline.adapters.store import tables
 from touchline.app import campaigns
@@ -101,10 +101,19 @@ def test_the_secret_is_the_given_one_or_made_once(either: Office) -> None:
     assert campaigns.secret(either.store, "", never, either.now) == b"made"
 
 
-@pytest.mark.xfail(reason="draft replaces paused, and active replaces draft", strict=True)
 def test_a_pause_outlives_a_version_with_an_obstacle(office: Office) -> None:
     apply(office)
     campaigns.pause(office.store, "spring", office.now)
     apply(office, mailboxes=[])
     apply(office)
     assert office.stored().state == "paused"
+
+
+def test_what_waits_in_a_mailbox_that_goes_is_handed_to_one_that_stays(either: Office) -> None:
+    either.apply()
+    either.load(either.people(2), until="nurture")
+    old = either.stored().campaign.mailboxes[0].model_dump(mode="json", exclude_defaults=True)
+    either.apply(mailboxes=[old | {"address": "new@quillmast.example"}])
+    assert {row["mailbox"] for row in either.touches()} == {"new@quillmast.example"}
+    either.now = WEDNESDAY
+    assert either.send() == {"sent": 2}

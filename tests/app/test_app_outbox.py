@@ -297,7 +297,6 @@ def test_a_touch_that_is_not_there_cannot_be_settled(office: Office) -> None:
         resolve(office, 1, "sent")
 
 
-@pytest.mark.xfail(reason="record_sent sets the prospect to finished whatever it was", strict=True)
 def test_settling_the_last_step_of_who_answered_meanwhile_leaves_the_answer(office: Office) -> None:
     key = uncertain(office, sequences={"short": {"steps": [HELLO]}})
     replied(office.store, ANN, office.now)

@@ -286,7 +286,6 @@ def test_a_persons_yes_cannot_make_up_for_a_missing_address(office: Office) -> N
     assert office.rows(tables.prospects)[0]["state"] == "waiting"
 
 
-@pytest.mark.xfail(reason="'address invalid' is kept as if the person had said it", strict=True)
 def test_an_address_that_takes_mail_again_is_not_called_invalid_for_a_persons_sake(office: Office) -> None:
     office.zone["firm0.com"] = "nxdomain"
     office.apply(otherwise="held")

@@ -25,6 +25,11 @@ def ready(office: Office, count: int = 1, **changes: object) -> Office:
     return office
 
 
+def patience(kind: str) -> float:
+    """Seconds to wait for an answer: few only where none will come, since a busy machine is slow too."""
+    return 1 if kind == "stall" else 5
+
+
 def states(office: Office, step: int = 1) -> Counter[str]:
     return Counter(row["state"] for row in office.touches() if row["step"] == step)
 
@@ -100,7 +105,7 @@ BEFORE_THE_BODY = [
 def test_a_mailbox_that_fails_before_any_recipient_rests_and_blames_nobody(office: Office, stage, kind) -> None:
     ready(office, 2)
     office.smtp.script(Fault(stage, kind))
-    assert office.send(timeout=0.4) == {"mailbox_errors": 1}
+    assert office.send(timeout=patience(kind)) == {"mailbox_errors": 1}
     assert states(office) == {"planned": 2}
     assert (office.deliveries(), office.events(), office.suppressed()) == ([], [], [])
     state = office.mailbox_state()
@@ -122,7 +127,7 @@ def test_a_mailbox_that_fails_before_any_recipient_rests_and_blames_nobody(offic
 def test_a_connection_lost_before_the_body_is_tried_again_at_once(office: Office, stage, kind) -> None:
     ready(office)
     office.smtp.script(Fault(stage, kind))
-    assert office.send(timeout=0.4) == {"lost": 1, "sent": 1}
+    assert office.send(timeout=patience(kind)) == {"lost": 1, "sent": 1}
     touch = office.touch()
     assert (touch["state"], touch["attempts"]) == ("sent", 2 if stage == "data" else 1)
     assert [result for result, _ in office.deliveries()] == (["deferred", "sent"] if stage == "data" else ["sent"])
@@ -188,7 +193,7 @@ def test_a_lasting_refusal_fails_the_touch_and_stops_the_prospect(office: Office
 def test_a_lost_answer_after_the_body_began_is_uncertain_and_never_sent_again(office: Office, stage, kind) -> None:
     ready(office)
     office.smtp.script(Fault(stage, kind))
-    assert office.send(timeout=0.4) == {"uncertain": 1}
+    assert office.send(timeout=patience(kind)) == {"uncertain": 1}
     touch = office.touch()
     assert touch["state"] == "uncertain"
     assert touch["reason"].startswith("no answer after the message began to leave: ")
@@ -204,7 +209,7 @@ def test_a_lost_answer_after_the_body_began_is_uncertain_and_never_sent_again(of
 def test_trouble_at_quit_concerns_no_message(office: Office, kind) -> None:
     ready(office)
     office.smtp.script(Fault("quit", kind))
-    assert office.send(timeout=0.4) == {"sent": 1}
+    assert office.send(timeout=patience(kind)) == {"sent": 1}
     assert office.mailbox_state()["state"] == "ready"
 
 
@@ -240,7 +245,6 @@ def test_only_an_answer_that_speaks_of_the_address_says_that_it_is_gone(answer: 
     assert no_such_mailbox(*answer) is gone
 
 
-@pytest.mark.xfail(reason="'5.1.' is looked for anywhere in the text, so also inside an IP address", strict=True)
 def test_our_own_address_in_a_refusal_does_not_make_the_recipient_unknown() -> None:
     assert not no_such_mailbox(554, "185.1.2.3 is listed, go away")
 
@@ -330,7 +334,7 @@ def test_each_mailbox_has_its_own_cap(office: Office) -> None:
 def test_two_processes_on_one_mailbox_share_its_cap_and_double_nothing(either: Office) -> None:
     ready(either, 12, mailboxes=[either.mailbox(daily_cap=8)])
     either.running |= {2}
-    posts = [either.post(f"p{pid}", pid=pid, timeout=5) for pid in (1, 2)]
+    posts = [either.post(f"p{pid}", pid=pid) for pid in (1, 2)]
     stored = either.stored()
     threads = [threading.Thread(target=send_due, args=(post, stored)) for post in posts]
     for thread in threads:
@@ -403,7 +407,6 @@ def test_a_pause_is_obeyed_at_the_next_claim_at_the_latest(office: Office) -> No
     assert office.send().get("sent", 0) <= CLAIM
 
 
-@pytest.mark.xfail(reason="claims that are out when the campaign is paused still leave", strict=True)
 def test_a_pause_between_claim_and_send_is_obeyed(office: Office) -> None:
     ready(office)
     office.points.at("claimed", lambda: campaigns.pause(office.store, "spring", office.now))
@@ -411,7 +414,6 @@ def test_a_pause_between_claim_and_send_is_obeyed(office: Office) -> None:
     assert office.smtp.messages == []
 
 
-@pytest.mark.xfail(reason="record_sent does not look at what became of the prospect meanwhile", strict=True)
 @pytest.mark.parametrize("steps", [[HELLO], [HELLO, AGAIN]])
 def test_an_answer_that_comes_while_the_message_leaves_ends_the_sequence(office: Office, steps: list) -> None:
     ready(office, sequences={"short": {"steps": steps}})
@@ -463,7 +465,6 @@ def test_an_address_that_smtp_cannot_carry_is_held_for_a_person(office: Office) 
     assert office.deliveries() == [("sent", 250)]
 
 
-@pytest.mark.xfail(reason="the domain is offered as it was typed, and the message held as unwritable", strict=True)
 def test_a_domain_in_other_letters_is_written_to_in_its_wire_form(office: Office) -> None:
     office.zone["xn--bcher-kva.de"] = "mx"
     office.apply()
@@ -605,7 +606,6 @@ def test_a_sender_declared_dead_while_its_message_left_still_writes_down_the_ans
     assert office.touch(step=2)["state"] == "planned"
 
 
-@pytest.mark.xfail(reason="the answer is recorded as sent whatever a person made of the touch meanwhile", strict=True)
 @pytest.mark.parametrize("how", ["sent", "drop", "resend"])
 def test_an_answer_that_comes_after_a_person_settled_the_touch_harms_nothing(office: Office, how) -> None:
     ready(office)

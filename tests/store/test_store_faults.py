@@ -269,6 +269,7 @@ class Server:
         rules.write_text("local all ada scram-sha-256\n" + rules.read_text())
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("CREATE ROLE ada LOGIN PASSWORD 'right'")
+            connection.execute("CREATE DATABASE busy")
             connection.execute("SELECT pg_reload_conf()")
 
     def control(self, *words: str) -> None:
@@ -316,7 +317,7 @@ def test_a_user_without_rights_is_told(server, open_store):
 
 
 def test_a_server_that_restarts_in_the_middle_of_a_batch_keeps_nothing_of_it(server, open_store):
-    store = open_store(server.url)
+    store = open_store(server.url_of("postgres", "busy"))
     store.migrate()
     add(store, range(5))
     with fails(faults.AWAY), store.transaction() as unit:

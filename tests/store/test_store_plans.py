@@ -32,6 +32,7 @@ ASKED: dict[str, Callable] = {
     "prospects.set": lambda u: u.prospects.set([3], NOW, state="enrolled"),
     "prospects.stop_leads": lambda u: u.prospects.stop_leads([9], "stopped", "x", NOW),
     "touches.due": lambda u: u.touches.due(MAILBOX, 1, NOW, 20),
+    "touches.next_due": lambda u: u.touches.next_due(1),
     "touches.letters": lambda u: u.touches.letters([3, 4]),
     "touches.listed": lambda u: u.touches.listed(states=("drafted",), campaign_id=1, after=5, limit=20),
     "touches.listed uncertain": lambda u: u.touches.listed(
@@ -123,7 +124,9 @@ def test_no_question_of_the_pipeline_or_of_a_sender_scans_a_large_table(store):
         ("touches.used", "ix_touches_unsettled"),
         ("touches.holders", "ix_touches_unsettled"),
         ("touches.listed", "ix_touches_unsettled"),
-        ("touches.due", "ix_touches_f"),
+        ("touches.due", "ix_touches_first"),
+        ("touches.due", "ix_touches_follow_up"),
+        ("touches.next_due", "ix_touches_first"),
         ("prospects.page", "ix_prospects_pending"),
         ("prospects.wake", "ix_prospects_recheck"),
         ("prospects.facts", "ix_events_replied"),

@@ -72,6 +72,18 @@ def test_a_touch_is_due_from_its_time_on_the_oldest_first(store):
         assert unit.touches.next_due(campaign_id + 1) is None
 
 
+def test_follow_ups_are_due_before_first_messages(store):
+    campaign_id, prospects, ids = planned(store, 3, due_at=NOW - DAY)
+    with store.transaction() as unit:
+        unit.touches.insert(touches(pl.Series(prospects[1:]), campaign_id, step=2), NOW)
+        second = [row["id"] for row in unit.touches.of_prospects(prospects) if row["step"] == 2]
+    assert due(store, campaign_id) == second + ids
+    assert due(store, campaign_id, limit=1) == second[:1]
+    assert due(store, campaign_id, limit=3) == [*second, ids[0]]
+    with store.reading() as unit:
+        assert unit.touches.next_due(campaign_id) == NOW - DAY
+
+
 def test_a_touch_is_due_for_its_own_mailbox_and_campaign(store):
     campaign_id, _, ids = planned(store, 2, mailbox=[MAILBOX, "other@example.com"])
     assert due(store, campaign_id) == [ids[0]]

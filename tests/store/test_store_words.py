@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from store_rows import NOW, campaign
+from sqlalchemy.exc import StatementError
+from store_rows import NOW, campaign, leads
 
 from touchline.model.errors import NotFound
 
@@ -139,6 +140,18 @@ def test_an_import_that_failed_is_open_again_when_it_goes_on(store):
     assert (running["state"], running["finished_at"], running["error"]) == ("running", None, None)
 
 
+def test_after_a_large_import_the_planner_knows_how_large_the_tables_are(postgresql_url, open_store):
+    store = open_store(postgresql_url)
+    key = opened(store)
+    with store.transaction() as unit:
+        unit.leads.insert(leads(range(7)), key, NOW)
+        unit.imports.advance(key, offset=1, rows=20_000, counts={"new": 20_000}, set_aside=aside())
+        unit.imports.finish(key, "done", LATER)
+    with store.reading() as unit:
+        query = "SELECT reltuples FROM pg_class WHERE relname = 'leads'"
+        assert unit.connection.exec_driver_sql(query).scalar_one() == 7
+
+
 def test_runs_are_listed_with_their_counts_the_newest_first(store):
     with store.transaction() as unit:
         first, second = (unit.runs.open(1, 3, "send", NOW) for _ in range(2))
@@ -160,6 +173,11 @@ def test_a_leads_events_come_oldest_first_and_equal_instants_in_the_order_they_w
         assert unit.journal.deliveries([]) == []
     assert [event["kind"] for event in events] == ["sent", "deferred", "replied"]
     assert (events[0]["at"], events[0]["detail"]) == (NOW, "250 Ok; é")
+
+
+def test_an_instant_without_a_zone_is_a_defect(store):
+    with pytest.raises(StatementError, match="instants carry a zone"), store.transaction() as unit:
+        unit.controls.put("stopped", "x", NOW.replace(tzinfo=None))
 
 
 def test_a_sender_beats_until_it_is_dropped(store):

@@ -33,11 +33,16 @@ def apply(store: Store, campaign: Campaign, now: datetime) -> Applied:
             state = "draft" if obstacles else "active"
             unit.campaigns.create(campaign, state, now)
             return Applied(campaign.name, 1, "new", state, obstacles)
-        state = "draft" if obstacles else ("active" if stored.state == "draft" else stored.state)
+        # A pause is a person's word and outlives any version; obstacles keep a campaign from sending all the same.
+        state = "paused" if stored.state == "paused" else "draft" if obstacles else "active"
         if stored.digest == campaign.digest():
             return Applied(campaign.name, stored.version, "unchanged", state, obstacles)
         version = stored.version + 1
         unit.campaigns.revise(stored.id, version, campaign, now)
+        present = [mailbox.address for mailbox in campaign.mailboxes]
+        gone = [mailbox.address for mailbox in stored.campaign.mailboxes if mailbox.address not in present]
+        if gone and present:
+            unit.touches.hand_over(stored.id, gone, present[0], now)
         unit.campaigns.set(stored.id, now, state=state)
         return Applied(campaign.name, version, "revised", state, obstacles)
 

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
 
+import polars as pl
+
 from touchline.app.ports import Row, Store, Unit
 from touchline.app.suppression import stop
 from touchline.model import rules
 from touchline.model.address import base_address_of
 from touchline.model.columns import COLUMNS, LEAD
 from touchline.model.errors import InvalidInput, NotFound, Refused
+from touchline.stages.normalise.contact import profile_url
 
 PAGE = 1_000
 
@@ -22,7 +25,8 @@ def find(unit: Unit, who: str) -> Row:
     """
     text = who.strip()
     base = base_address_of(text)
-    for identity in filter(None, (base, f"profile:{text.lower()}", text)):
+    page = profile_url(pl.Series([text], dtype=pl.String)).item()
+    for identity in filter(None, (base, page and f"profile:{page}", text)):
         lead = unit.leads.find(identity)
         if lead is not None:
             return lead

@@ -14,7 +14,7 @@ from touchline.model.campaign import Campaign, Mailbox, Step, Variant
 from touchline.model.columns import LEAD, lead_schema, shadows
 from touchline.model.errors import TouchlineError
 from touchline.stages.route import choose_snippets
-from touchline.stages.send import Letter, compose, with_footer
+from touchline.stages.send import Letter, compose, wire_address, with_footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def message(
         Letter(
             sender_address=mailbox.address,
             sender_name=mailbox.name or campaign.sender.name,
-            recipient=row["email"],
+            recipient=wire_address(row["email"]),
             recipient_name=name,
             subject=content.subject,
             text=content.text,

@@ -26,6 +26,18 @@ TOLD = (*DECIDED, "state", "state_reason", "pending", "recheck_at")
 """What judging says of a prospect; a row where none of it changed is not written."""
 
 
+UNWRITABLE = "cannot be written: "
+"""How the reason of a touch begins whose message lacks something; its prospect is held until a person has looked."""
+
+BACK = (
+    (pl.col("started") == 1)
+    & (pl.col("was_state") == "held")
+    & pl.col("decided_by").is_not_null()
+    & (pl.col("verdict") == "qualified").fill_null(False)
+)
+"""Held in the middle of a sequence, and let go on by a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What the pipeline needs from outside, together."""
@@ -115,7 +127,9 @@ def _with_persons_verdict(batch: pl.DataFrame) -> pl.DataFrame:
     """A verdict that a person gave stands until a person changes it; an address that takes no mail stays rejected."""
     if "decided_by" not in batch.columns:
         return batch
-    persons = pl.col("decided_by").is_not_null() & (pl.col("address_status") != "invalid").fill_null(False)
+    # "address invalid" is no person's word: it stood in for theirs while the address took no mail.
+    theirs = pl.col("decided_by").is_not_null() & ~pl.col("was_verdict_reason").str.starts_with("address invalid")
+    persons = theirs.fill_null(False) & (pl.col("address_status") != "invalid").fill_null(False)
     return batch.with_columns(
         pl.when(persons).then(f"was_{name}").otherwise(name).alias(name) for name in ("verdict", "verdict_reason")
     )
@@ -264,6 +278,10 @@ def _save_judged(
             state=pl.when(lost).then(pl.lit("stopped")).otherwise("state"),
             state_reason=pl.when(lost).then(reason).otherwise("state_reason"),
         )
+        decided = decided.with_columns(
+            state=pl.when(BACK).then(pl.lit("enrolled")).otherwise("state"),
+            state_reason=pl.when(~BACK).then("state_reason"),
+        )
     same_score = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"was_{name}")) for name in SCORED)
     changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"was_{name}")) for name in TOLD)
     # The version stays the one that made these very parts: equal scores are not made anew.
@@ -278,8 +296,21 @@ def _save_judged(
     # Enrolled without a touch: the campaign had no mailbox then.
     moved = ~was_enrolled | pl.col("sequence").ne_missing(pl.col("was_sequence")) | (pl.col("touched") == 0)
     anew = decided.filter(enrolled & ~started & moved)
+    _resume(unit, decided.filter(BACK), stored, now)
     unit.touches.insert(enrolments(anew.filter(pl.col("touched") == 0), stored, secret, now), now)
     unit.touches.replace(enrolments(anew.filter(pl.col("touched") == 1), stored, secret, now), now)
+
+
+def _resume(unit: Unit, back: pl.DataFrame, stored: StoredCampaign, now: datetime) -> None:
+    """Plan the message again that could not be written to these prospects."""
+    campaign = stored.campaign
+    timed = nurture.due(back, campaign.window, campaign.timezone, now, 0)
+    due = dict(timed.select("prospect_id", "due_at").iter_rows())
+    state = "drafted" if campaign.mode == "review" else "planned"
+    anew = {"subject": None, "text": None, "html": None, "approved_by": None, "reason": None}
+    for touch in unit.touches.of_prospects(list(due)):
+        if touch["state"] == "cancelled" and (touch["reason"] or "").startswith(UNWRITABLE):
+            unit.touches.settle(touch["id"], ("cancelled",), state, now, due_at=due[touch["prospect_id"]], **anew)
 
 
 def _stays(name: str, until: str, settled: pl.Expr) -> pl.Expr:

@@ -1,6 +1,7 @@
 """Sending: claims due touches through every gate, hands them to the mail server, and writes down what became of each."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,7 @@ import polars as pl
 import structlog
 
 from touchline.app.letters import Content, OptOut, Unrenderable, contents, message
-from touchline.app.pipeline import plan
+from touchline.app.pipeline import UNWRITABLE, plan
 from touchline.app.ports import Clock, MailSession, Probe, Progress, Reply, Row, Store, StoredCampaign, Transport, Unit
 from touchline.app.suppression import suppress as suppress_entries
 from touchline.model.calendar import in_window, place_of
@@ -19,6 +20,7 @@ from touchline.model.campaign import Mailbox
 from touchline.model.columns import LEAD, lead_schema, shadows
 from touchline.model.errors import InvalidInput, MailboxUnavailable, Misconfigured
 from touchline.stages import nurture
+from touchline.stages.send import wire_address
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,10 @@ RETRY_REFUSED_MAILBOX = timedelta(hours=1)
 
 GONE = frozenset({550, 551, 553})
 """Codes by which a server says that there is no such mailbox, when the answer's text does not speak of policy."""
+
+
+STATUS = re.compile(r"(?<![\d.])5\.(\d{1,3})\.\d{1,3}(?![\d.])")
+"""An enhanced status code of a permanent refusal and its subject (RFC 3463, 2); an IP address is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +291,7 @@ def _through_gates(post: Post, unit: Unit, stored: StoredCampaign, due: list[Row
 
 def _hold(unit: Unit, row: Row, reason: str, now: datetime) -> None:
     """A message that cannot be written is never sent half: a person looks."""
-    said = f"cannot be written: {reason}"
+    said = f"{UNWRITABLE}{reason}"
     unit.touches.settle(row["touch_id"], ("planned",), "cancelled", now, reason=said)
     unit.prospects.set([row["prospect_id"]], now, state="held", state_reason=said)
 
@@ -310,7 +316,7 @@ async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, cla
     now = post.clock.now()
     try:
         letter = message(row, claim.content, stored.campaign, claim.earlier, post.opt_out, now)
-        answer = await session.offer(row["mailbox"], row["email"])
+        answer = await session.offer(row["mailbox"], wire_address(row["email"]))
     except InvalidInput as error:
         with post.store.transaction() as unit:
             unit.touches.release([row["touch_id"]], now)
@@ -321,7 +327,7 @@ async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, cla
         _release(post, [row["touch_id"]])
         return "lost"
     with post.store.transaction() as unit:
-        if unit.controls.get(STOPPED) is not None:
+        if unit.controls.get(STOPPED) is not None or unit.campaigns.state(stored.id) != "active":
             unit.touches.release([row["touch_id"]], now)
             return "stopped"
         delivery = unit.touches.begin(row["touch_id"], post.identity.name, claim.content.as_tuple(), now)
@@ -345,10 +351,13 @@ def _settle(post: Post, unit: Unit, stored: StoredCampaign, claim: _Claim, deliv
     row, now = claim.row, post.clock.now()
     key, said = row["touch_id"], f"{answer.code or ''} {answer.text}".strip()
     if answer.result == "accepted":
-        unit.touches.settle(key, ("sending", "uncertain"), "sent", now, sent_at=now, reason=None)
+        # Another sender may have taken this one for dead and a person may have settled the touch meanwhile: where it
+        # was to go again it need not, and where it is at an end it stays there.
+        first = unit.touches.settle(key, ("sending", "uncertain", "planned"), "sent", now, sent_at=now, reason=None)
         unit.touches.finish_delivery(delivery, "sent", answer.code, answer.text, now)
         unit.mailboxes.ready(row["mailbox"], now)
-        record_sent(unit, stored, row, said, post.opt_out.secret, now)
+        if first:
+            record_sent(unit, stored, row, said, post.opt_out.secret, now)
         return "sent"
     if answer.result == "lost" and answer.body_begun:
         unit.touches.settle(
@@ -380,14 +389,17 @@ def _settle(post: Post, unit: Unit, stored: StoredCampaign, claim: _Claim, deliv
 
 def no_such_mailbox(code: int | None, text: str) -> bool:
     """True where a refusal says that the address does not exist (RFC 3463: X.1.x), not that we are unwelcome (X.7.x)."""
-    if "5.7." in text:
-        return False
-    return "5.1." in text or (code in GONE and "5." not in text)
+    status = STATUS.search(text)
+    if status is not None:
+        return status[1] == "1"
+    return code in GONE
 
 
 def record_sent(unit: Unit, stored: StoredCampaign, row: Row, said: str, secret: bytes, now: datetime) -> None:
     """A message has left: the event, and the next touch or the end of the sequence."""
     _record(unit, "sent", row, said, now)
+    if unit.prospects.state(row["prospect_id"]) != "enrolled":
+        return  # an answer, an opt-out or a rejection came while the message was leaving
     sequence = stored.campaign.sequences.get(row["sequence"])
     step = row["step"] + 1
     if sequence is None or step > len(sequence.steps):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
+import idna
+
 from touchline.model.campaign import Sender
 from touchline.model.errors import InvalidInput, Refused
 from touchline.model.template import one_line
@@ -108,6 +110,17 @@ def _whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def wire_address(text: str) -> str:
+    """The address with its domain as DNS and SMTP have it (RFC 5891); one that has no such form stays as it is."""
+    local, _, host = text.rpartition("@")
+    if host.isascii():
+        return text
+    try:
+        return f"{local}@{idna.encode(host, uts46=True).decode()}"
+    except idna.IDNAError:
+        return text
 
 
 def plain_address(text: str) -> str:

@@ -59,6 +59,11 @@ class BulkWriter:
         # BEGIN IMMEDIATE has made this connection the only writer.
         return int(self.connection.execute(text(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")).scalar_one())
 
+    def survey(self, *tables: str) -> None:
+        """Tell PostgreSQL's planner how large the tables have become; its own survey comes up to a minute later."""
+        if self.postgresql:
+            self.connection.execute(text(f"ANALYZE {', '.join(tables)}"))
+
     def insert(self, table: str, frame: pl.DataFrame) -> None:
         """Add rows that are known to be new."""
         if frame.is_empty():

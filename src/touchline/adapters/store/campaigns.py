@@ -61,6 +61,10 @@ class Campaigns:
         )
         return Campaign.from_json(self.connection.execute(query).scalar_one())
 
+    def state(self, key: int) -> str:
+        """The campaign's state alone: what a sender asks before each message."""
+        return str(self.connection.execute(select(campaigns.c.state).where(campaigns.c.id == key)).scalar_one())
+
     def _one(self, where: Any) -> StoredCampaign | None:
         query = (
             select(campaigns, campaign_versions.c.body, campaign_versions.c.digest)

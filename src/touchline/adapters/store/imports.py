@@ -11,6 +11,9 @@ from sqlalchemy import Connection, func, insert, select, update
 from touchline.adapters.store.bulk import BulkWriter
 from touchline.adapters.store.tables import import_rows, imports, runs
 
+MANY = 20_000
+"""Rows of an import that may change what the best plan is."""
+
 COUNTED = ("new", "updated", "duplicate", "suppressed", "rejected")
 
 
@@ -77,9 +80,10 @@ class Imports:
     def finish(self, key: int, state: str, now: datetime, error: str | None = None) -> None:
         """Close an import as done or failed, or open it again as running; it goes on at its cursor."""
         finished_at = None if state == "running" else now
-        self.connection.execute(
-            update(imports).where(imports.c.id == key).values(state=state, finished_at=finished_at, error=error)
-        )
+        closed = update(imports).where(imports.c.id == key).values(state=state, finished_at=finished_at, error=error)
+        rows = self.connection.execute(closed.returning(imports.c.rows)).scalar_one()
+        if state == "done" and rows >= MANY:
+            self.bulk.survey("leads", "prospects", "touches")
 
     def listed(self, limit: int) -> list[dict[str, Any]]:
         """The newest first."""

@@ -64,16 +64,14 @@ class Prospects:
             everyone: All prospects (a new version of the campaign), else those with work to do.
         """
         stored = [prospects.c[name].label(f"was_{name}") for name in SAVED]
-        started = exists().where(
-            touches.c.prospect_id == prospects.c.id,
-            touches.c.state.in_(("claimed", "sending", "sent", "uncertain", "failed")),
-        )
+        begun = touches.c.state.in_(("claimed", "sending", "sent", "uncertain", "failed"))
+        # One look-up a row. PostgreSQL answers EXISTS by reading all touches where it expects many rows.
+        furthest = select(func.max(case((begun, 2), else_=1))).where(touches.c.prospect_id == prospects.c.id)
         query = (
             select(
                 prospects.c.id.label("prospect_id"),
                 prospects.c.decided_by,
-                case((exists().where(touches.c.prospect_id == prospects.c.id), 1), else_=0).label("touched"),
-                case((started, 1), else_=0).label("started"),
+                func.coalesce(furthest.scalar_subquery(), 0).label("furthest"),
                 *stored,
                 leads.c.id.label("lead_id"),
                 leads.c.identity,
@@ -86,7 +84,11 @@ class Prospects:
         )
         if not everyone:
             query = query.where(PENDING)
-        return frame(self.connection, query if is_reading(self.connection) else query.with_for_update(of=prospects))
+        found = frame(self.connection, query if is_reading(self.connection) else query.with_for_update(of=prospects))
+        reached = pl.col("furthest")
+        return found.with_columns(
+            (reached >= 1).cast(pl.Int64).alias("touched"), (reached == 2).cast(pl.Int64).alias("started")
+        ).drop("furthest")
 
     def pending_count(self, campaign_id: int, *, everyone: bool) -> int:
         """How many `page` would go through."""
@@ -168,6 +170,11 @@ class Prospects:
             .order_by(prospects.c.id)
         )
         return [dict(row) for row in self.connection.execute(query).mappings()]
+
+    def state(self, prospect_id: int) -> str | None:
+        """The state of one prospect, or None where it is not there."""
+        query = select(prospects.c.state).where(prospects.c.id == prospect_id)
+        return self.connection.execute(query).scalar_one_or_none()
 
     def lead_of(self, prospect_id: int) -> dict[str, Any] | None:
         """The lead of a prospect, as stored."""

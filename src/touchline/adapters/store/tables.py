@@ -233,12 +233,14 @@ touches = Table(
 FIRST = _partial(
     "ix_touches_first",
     (touches.c.state == literal_column("'planned'")) & (touches.c.step == literal_column("1")),
+    touches.c.campaign_id,
     touches.c.mailbox,
     touches.c.due_at,
 )
 FOLLOW_UP = _partial(
     "ix_touches_follow_up",
     (touches.c.state == literal_column("'planned'")) & (touches.c.step > literal_column("1")),
+    touches.c.campaign_id,
     touches.c.mailbox,
     touches.c.due_at,
 )

@@ -263,6 +263,19 @@ class Touches:
         )
         return self.connection.execute(query).rowcount
 
+    def hand_over(self, campaign_id: int, gone: Sequence[str], to: str, now: datetime) -> int:
+        """Give what waits in mailboxes that a campaign no longer has to another one; says how many."""
+        query = (
+            update(touches)
+            .where(
+                touches.c.campaign_id == campaign_id,
+                touches.c.mailbox.in_(gone),
+                touches.c.state.in_(("drafted", "planned")),
+            )
+            .values(mailbox=to, updated_at=now)
+        )
+        return self.connection.execute(query).rowcount
+
     def of_sender(self, sender: str) -> list[dict[str, Any]]:
         """`id`, `state` of what a sender holds."""
         query = select(touches.c.id, touches.c.state).where(
@@ -288,10 +301,10 @@ class Touches:
 
     def next_due(self, campaign_id: int) -> datetime | None:
         """When the first planned touch of a campaign comes due."""
-        query = select(func.min(touches.c.due_at, type_=touches.c.due_at.type)).where(
-            touches.c.campaign_id == campaign_id, touches.c.state == "planned"
-        )
-        return self.connection.execute(query).scalar_one_or_none()
+        soonest = select(func.min(touches.c.due_at, type_=touches.c.due_at.type))
+        mine = soonest.where(touches.c.campaign_id == campaign_id)
+        found = [self.connection.execute(mine.where(which)).scalar_one() for which in (FIRST, FOLLOW_UP)]
+        return min(filter(None, found), default=None)
 
     def _move(self, ids: Collection[int], states: Sequence[str], now: datetime, **values: Any) -> int:
         query = update(touches).where(among(self.connection, touches.c.id, ids), touches.c.state.in_(states))

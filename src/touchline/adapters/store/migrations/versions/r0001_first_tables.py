@@ -288,7 +288,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_touches_first",
         "touches",
-        ["mailbox", "due_at"],
+        ["campaign_id", "mailbox", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'planned' AND step = 1"),
         postgresql_where=sa.text("state = 'planned' AND step = 1"),
@@ -296,7 +296,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_touches_follow_up",
         "touches",
-        ["mailbox", "due_at"],
+        ["campaign_id", "mailbox", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'planned' AND step > 1"),
         postgresql_where=sa.text("state = 'planned' AND step > 1"),
