@@ -121,6 +121,7 @@ def test_saving_sets_the_decision_and_nothing_else(store):
         batch = decided(leads([1]), state="held", verdict="held", pending=1, sequence=None)
         unit.prospects.save(batch.with_columns(pl.lit(key, pl.Int64).alias("prospect_id")), NOW + DAY)
         lead = unit.prospects.lead_of(key)
+        assert unit.prospects.state(key) == "held"
         (row,) = unit.prospects.of_lead(lead["id"])
     assert (row["state"], row["pending"], row["sequence"], row["decided_by"]) == ("held", 1, None, "ada")
     assert (row["campaign"], row["created_at"], row["updated_at"]) == ("spring", NOW, NOW + DAY)
@@ -246,6 +247,7 @@ def test_the_funnel_adds_up_to_the_prospects_of_the_campaign(store):
 def test_a_prospect_that_is_not_there_has_no_lead(store):
     with store.reading() as unit:
         assert unit.prospects.lead_of(1) is None
+        assert unit.prospects.state(1) is None
         assert unit.prospects.of_lead(1) == []
 
 

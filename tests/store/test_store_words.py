@@ -29,6 +29,7 @@ def test_a_campaign_comes_back_equal_at_its_present_version(store):
     with store.transaction() as unit:
         key = unit.campaigns.create(first, "draft", NOW)
         unit.campaigns.set(key, NOW, judged_version=1, judge_cursor=77, state="active")
+        assert unit.campaigns.state(key) == "active"
         found = unit.campaigns.get("spring")
         assert (found.id, found.state, found.version, found.judged_version, found.judge_cursor) == (
             key,
