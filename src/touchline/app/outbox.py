@@ -7,7 +7,7 @@ from typing import Literal
 
 from touchline.app.letters import Content, OptOut, Unrenderable, contents
 from touchline.app.ports import Row, Store, Unit
-from touchline.app.sending import batch_of, record_sent
+from touchline.app.sending import batch_of, following, record_sent
 from touchline.model.errors import NotFound, Refused
 
 SHOWN = ("drafted", "planned", "claimed", "sending", "uncertain")
@@ -123,7 +123,8 @@ def resolve(
         if how == "sent":
             unit.touches.settle(key, ("uncertain",), "sent", now, sent_at=now, reason=said)
             unit.touches.close_deliveries([key], "sent", now, frm=("uncertain",))
-            record_sent(unit, unit.campaigns.by_id(row["campaign_id"]), row, said, secret, now)
+            after = following(unit.campaigns.by_id(row["campaign_id"]), [row], secret, now).get(key)
+            record_sent(unit, row, said, after, now)
         elif how == "resend":
             unit.touches.settle(key, ("uncertain",), "planned", now, reason=said, claimed_by=None, due_at=now)
             unit.touches.close_deliveries([key], "failed", now, frm=("uncertain",))

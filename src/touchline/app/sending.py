@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -232,6 +232,8 @@ class _Claim:
     row: Row
     content: Content
     earlier: list[Row]
+    following: Row | None
+    """The touch to plan when this one has left."""
 
 
 def _claim(post: Post, stored: StoredCampaign, mailbox: Mailbox, wanted: int) -> list[_Claim]:
@@ -267,26 +269,36 @@ def _claim(post: Post, stored: StoredCampaign, mailbox: Mailbox, wanted: int) ->
 def _through_gates(post: Post, unit: Unit, stored: StoredCampaign, due: list[Row], now: datetime) -> list[_Claim]:
     """Those of the due touches that may leave now. The others are cancelled or postponed, so the next look finds other ones."""
     suppressed = dict(unit.suppressions.matching(batch_of(due)).iter_rows())
-    allowed = []
+    allowed, closed = list[Row](), list[Row]()
     for row in due:
         if row["identity"] in suppressed:
             _stop(unit, row, f"suppressed: {suppressed[row['identity']]}", now)
             post.counts["suppressed"] += 1
         elif not _open(stored, row, now):
-            later = nurture.due(batch_of([row]), stored.campaign.window, stored.campaign.timezone, now, row["step"] - 1)
-            unit.touches.postpone(row["touch_id"], later["due_at"][0], now)
-            post.counts["postponed"] += 1
+            closed.append(row)
         else:
             allowed.append(row)
+    _postpone(post, unit, stored, closed, now)
     earlier = unit.touches.earlier([row["prospect_id"] for row in allowed if row["step"] > 1])
+    after = following(stored, allowed, post.opt_out.secret, now)
     claims = []
     for row, content in zip(allowed, contents(allowed, stored.campaign, earlier, post.opt_out), strict=True):
         if isinstance(content, Unrenderable):
             _hold(unit, row, content.reason, now)
             post.counts["unwritable"] += 1
         else:
-            claims.append(_Claim(row, content, earlier.get(row["prospect_id"], [])))
+            claims.append(_Claim(row, content, earlier.get(row["prospect_id"], []), after.get(row["touch_id"])))
     return claims
+
+
+def _postpone(post: Post, unit: Unit, stored: StoredCampaign, closed: list[Row], now: datetime) -> None:
+    """Plan for the next window what the recipient's clock keeps from leaving now."""
+    for step in sorted({row["step"] for row in closed}):
+        group = [row for row in closed if row["step"] == step]
+        later = nurture.due(batch_of(group), stored.campaign.window, stored.campaign.timezone, now, step - 1)
+        for row, due_at in zip(group, later["due_at"], strict=True):
+            unit.touches.postpone(row["touch_id"], due_at, now)
+            post.counts["postponed"] += 1
 
 
 def _hold(unit: Unit, row: Row, reason: str, now: datetime) -> None:
@@ -301,7 +313,7 @@ def _open(stored: StoredCampaign, row: Row, now: datetime) -> bool:
     return in_window(place.zone, row["country"], stored.campaign.window, now, row["region"])
 
 
-def batch_of(rows: list[Row]) -> pl.DataFrame:
+def batch_of(rows: Sequence[Row]) -> pl.DataFrame:
     """Ledger rows as a batch."""
     names = ("identity", *(c.name for c in LEAD))
     frame = pl.DataFrame(
@@ -334,19 +346,19 @@ async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, cla
         if delivery is None:
             return "gone"
         if answer.result != "accepted":
-            return _settle(post, unit, stored, claim, delivery, answer)
+            return _settle(post, unit, claim, delivery, answer)
         post.probe.reached("sending-before-commit")
     post.probe.reached("sending-committed")
     answer = await session.transmit(letter)
     post.probe.reached("answered")
     with post.store.transaction() as unit:
-        result = _settle(post, unit, stored, claim, delivery, answer)
+        result = _settle(post, unit, claim, delivery, answer)
         post.probe.reached("settle-before-commit")
     post.probe.reached("settle-committed")
     return result
 
 
-def _settle(post: Post, unit: Unit, stored: StoredCampaign, claim: _Claim, delivery: int, answer: Reply) -> str:
+def _settle(post: Post, unit: Unit, claim: _Claim, delivery: int, answer: Reply) -> str:
     """Write down what the server said, and what follows from it."""
     row, now = claim.row, post.clock.now()
     key, said = row["touch_id"], f"{answer.code or ''} {answer.text}".strip()
@@ -357,7 +369,7 @@ def _settle(post: Post, unit: Unit, stored: StoredCampaign, claim: _Claim, deliv
         unit.touches.finish_delivery(delivery, "sent", answer.code, answer.text, now)
         unit.mailboxes.ready(row["mailbox"], now)
         if first:
-            record_sent(unit, stored, row, said, post.opt_out.secret, now)
+            record_sent(unit, row, said, claim.following, now)
         return "sent"
     if answer.result == "lost" and answer.body_begun:
         unit.touches.settle(
@@ -395,21 +407,38 @@ def no_such_mailbox(code: int | None, text: str) -> bool:
     return code in GONE
 
 
-def record_sent(unit: Unit, stored: StoredCampaign, row: Row, said: str, secret: bytes, now: datetime) -> None:
+def following(stored: StoredCampaign, rows: Sequence[Row], secret: bytes, now: datetime) -> dict[int, Row]:
+    """The next touch of each of these touches, by its key, as the ledger wants it; none at the end of a sequence.
+
+    Planned for many at once: one by one, it would cost a message more than all else together.
+    """
+    found: dict[int, Row] = {}
+    for name, step in sorted({(row["sequence"], row["step"] + 1) for row in rows}):
+        sequence = stored.campaign.sequences.get(name)
+        if sequence is None or step > len(sequence.steps):
+            continue
+        group = [row for row in rows if (row["sequence"], row["step"] + 1) == (name, step)]
+        after = now + timedelta(days=sequence.steps[step - 1].wait_days)
+        timed = nurture.due(batch_of(group), stored.campaign.window, stored.campaign.timezone, after, step - 1)
+        planned = timed.with_columns(
+            pl.Series("prospect_id", [row["prospect_id"] for row in group], pl.Int64),
+            # The thread stays with its mailbox, whatever the campaign's list of mailboxes has become.
+            pl.Series("mailbox", [row["mailbox"] for row in group], pl.String),
+        )
+        touches = plan(planned, stored, sequence=name, step=step, secret=secret).iter_rows(named=True)
+        found.update(zip((row["touch_id"] for row in group), touches, strict=True))
+    return found
+
+
+def record_sent(unit: Unit, row: Row, said: str, following: Row | None, now: datetime) -> None:
     """A message has left: the event, and the next touch or the end of the sequence."""
     _record(unit, "sent", row, said, now)
     if unit.prospects.state(row["prospect_id"]) != "enrolled":
         return  # an answer, an opt-out or a rejection came while the message was leaving
-    sequence = stored.campaign.sequences.get(row["sequence"])
-    step = row["step"] + 1
-    if sequence is None or step > len(sequence.steps):
+    if following is None:
         unit.prospects.set([row["prospect_id"]], now, state="finished", state_reason=None)
-        return
-    after = now + timedelta(days=sequence.steps[step - 1].wait_days)
-    timed = nurture.due(batch_of([row]), stored.campaign.window, stored.campaign.timezone, after, step - 1)
-    # The thread stays with its mailbox, whatever the campaign's list of mailboxes has become.
-    planned = timed.with_columns(prospect_id=pl.lit(row["prospect_id"], pl.Int64), mailbox=pl.lit(row["mailbox"]))
-    unit.touches.insert(plan(planned, stored, sequence=row["sequence"], step=step, secret=secret), now)
+    else:
+        unit.touches.add(following, now)
 
 
 def _record(unit: Unit, kind: str, row: Row, detail: str, now: datetime) -> None:

@@ -65,6 +65,11 @@ class Touches:
         ordered = self._rows(batch, now).sort("mailbox", "due_at", maintain_order=True)
         self.bulk.insert("touches", ordered.select(keys, pl.all()))
 
+    def add(self, row: dict[str, Any], now: datetime) -> None:
+        """Add one touch."""
+        key = self.bulk.reserve("touches", 1)
+        self.connection.execute(insert(touches).values(id=key, attempts=0, updated_at=now, **row))
+
     def replace(self, batch: pl.DataFrame, now: datetime) -> None:
         """Add touches; one that stands at the same step and has not gone out is planned anew, and needs its approval anew."""
         present = (
