@@ -161,7 +161,9 @@ def _thread(mails: Path) -> list:  # type: ignore[type-arg]  # EmailMessage woul
     from email.parser import BytesParser
     from email.policy import default
 
-    parsed = [BytesParser(policy=default).parsebytes(path.read_bytes()) for path in sorted(mails.glob("*.eml"))]
+    parsed = [BytesParser(policy=default).parsebytes(path.read_bytes()) for path in mails.glob("*.eml")]
+    # The two mailboxes send side by side, so the order of arrival is not the same in every run.
+    parsed.sort(key=lambda mail: str(mail["Message-ID"]))
     firsts = {mail["Message-ID"]: mail for mail in parsed if not mail["In-Reply-To"]}
     followed = [mail for mail in parsed if mail["In-Reply-To"] in firsts]
     if followed:
