@@ -22,10 +22,10 @@ from touchline.adapters.smtp import SmtpTransport
 from touchline.adapters.sources.csv import CsvSource
 from touchline.adapters.store.store import Store
 from touchline.app import campaigns, runs
+from touchline.app.claims import Identity, Post
 from touchline.app.imports import import_source
 from touchline.app.letters import OptOut
 from touchline.app.pipeline import Outside
-from touchline.app.sending import Identity, Post
 from touchline.model.campaign import Campaign
 from touchline.model.columns import shadows
 from touchline.sim.market import Market, market

@@ -17,10 +17,10 @@ from touchline.adapters.smtp import SmtpTransport
 from touchline.adapters.sources.csv import CsvSource
 from touchline.adapters.store.store import Store
 from touchline.app import campaigns, doctor
+from touchline.app.claims import Identity, Post
 from touchline.app.letters import OptOut
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Clock, Probe, Progress, StoredCampaign
-from touchline.app.sending import Identity, Post
 from touchline.model.campaign import Mailbox
 from touchline.model.errors import InvalidInput, Misconfigured
 from touchline.settings import Settings

@@ -18,11 +18,12 @@ from touchline.adapters.sources.manual import ManualSource
 from touchline.adapters.store import tables
 from touchline.adapters.store.store import Store
 from touchline.app import campaigns
+from touchline.app.claims import Identity, Post
 from touchline.app.imports import Imported, import_source
 from touchline.app.letters import OptOut
 from touchline.app.pipeline import Outside, judge_pending
 from touchline.app.ports import Row, StoredCampaign
-from touchline.app.sending import Identity, Post, send_due
+from touchline.app.sending import send_due
 from touchline.app.suppression import Suppressed, suppress
 from touchline.model.campaign import Campaign
 from touchline.sim.dns_server import KINDS, Answer, DnsServer

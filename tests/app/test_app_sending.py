@@ -9,9 +9,10 @@ from office import AGAIN, ANN, HELLO, MARA, MONDAY, TUESDAY, WEDNESDAY, Office, 
 
 from touchline.adapters.store import tables
 from touchline.app import campaigns, outbox
+from touchline.app.claims import recover
 from touchline.app.leads import replied
 from touchline.app.letters import OptOut
-from touchline.app.sending import BACK_OFF, CLAIM, LOST_IN_A_ROW, may_send, no_such_mailbox, recover, send_due
+from touchline.app.sending import BACK_OFF, CLAIM, LOST_IN_A_ROW, may_send, no_such_mailbox, send_due
 from touchline.model.errors import Misconfigured
 from touchline.sim.smtp_server import Fault
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from touchline.app.claims import STOPPED
 from touchline.app.ports import Store, StoredCampaign, Unit
-from touchline.app.sending import STOPPED
 from touchline.model.campaign import Campaign
 from touchline.model.errors import Refused
 

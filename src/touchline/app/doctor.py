@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from touchline.app.claims import STOPPED
 from touchline.app.ports import Resolver, Store, StoredCampaign
-from touchline.app.sending import STOPPED
 from touchline.model.campaign import Mailbox
 from touchline.model.errors import TouchlineError
 

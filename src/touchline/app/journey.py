@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from touchline.app.leads import find
+from touchline.app.ledger import batch_of
 from touchline.app.ports import Row, Store, Unit
-from touchline.app.sending import batch_of
 from touchline.model.columns import LEAD
 from touchline.stages.score import PartLine, explain_parts
 

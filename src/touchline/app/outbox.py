@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from touchline.app.ledger import batch_of, following, record_sent
 from touchline.app.letters import Content, OptOut, Unrenderable, contents
 from touchline.app.ports import Row, Store, Unit
-from touchline.app.sending import batch_of, following, record_sent
 from touchline.model.errors import NotFound, Refused
 
 SHOWN = ("drafted", "planned", "claimed", "sending", "uncertain")

@@ -6,10 +6,11 @@ from typing import Any
 
 import structlog
 
+from touchline.app.claims import Post
 from touchline.app.imports import import_source
 from touchline.app.pipeline import Outside, judge_pending
 from touchline.app.ports import Row, Source, StoredCampaign
-from touchline.app.sending import Post, may_send, send_due
+from touchline.app.sending import may_send, send_due
 from touchline.model.errors import TouchlineError
 from touchline.stages import reaches
 

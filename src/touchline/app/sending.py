@@ -3,29 +3,21 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import polars as pl
 import structlog
 
-from touchline.app.letters import Content, OptOut, Unrenderable, contents, message
-from touchline.app.pipeline import UNWRITABLE, plan
-from touchline.app.ports import Clock, MailSession, Probe, Progress, Reply, Row, Store, StoredCampaign, Transport, Unit
+from touchline.app.claims import STOPPED, Claim, Post, claim_due, recover
+from touchline.app.ledger import hold, record, record_sent, stop_prospect
+from touchline.app.letters import message
+from touchline.app.ports import MailSession, Reply, StoredCampaign, Unit
 from touchline.app.suppression import suppress as suppress_entries
-from touchline.model.calendar import in_window, place_of
 from touchline.model.campaign import Mailbox
-from touchline.model.columns import LEAD, lead_schema, shadows
 from touchline.model.errors import InvalidInput, MailboxUnavailable, Misconfigured
-from touchline.stages import nurture
 from touchline.stages.send import wire_address
 
 log = structlog.get_logger(__name__)
-
-STOPPED = "stopped"
-"""Name of the switch that every claim looks at."""
 
 CLAIM = 20
 """Touches claimed at once: few enough that a stop, a reply or a suppression is obeyed soon."""
@@ -33,8 +25,6 @@ CLAIM = 20
 BACK_OFF = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), timedelta(days=1))
 """Waits after each temporary refusal (RFC 5321, 4.5.4.1 wants at least 30 minutes in general and 4-5 days in all)."""
 
-DAY = timedelta(hours=24)
-STALE = timedelta(seconds=60)
 BEAT_SECONDS = 15
 LOST_IN_A_ROW = 3
 RETRY_MAILBOX = timedelta(minutes=5)
@@ -46,64 +36,6 @@ GONE = frozenset({550, 551, 553})
 
 STATUS = re.compile(r"(?<![\d.])5\.(\d{1,3})\.\d{1,3}(?![\d.])")
 """An enhanced status code of a permanent refusal and its subject (RFC 3463, 2); an IP address is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """This process as a sender: unique, with what others need to see whether it is alive."""
-
-    name: str
-    host: str
-    pid: int
-
-
-@dataclass(slots=True)
-class Post:
-    """What sending needs from outside, and what it has counted so far."""
-
-    store: Store
-    transport: Transport
-    clock: Clock
-    probe: Probe
-    progress: Progress
-    password: Callable[[str], str | None]
-    """Value of an environment variable."""
-    is_alive: Callable[[int], bool]
-    """Whether a process of this host is running."""
-    identity: Identity
-    opt_out: OptOut
-    counts: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-
-
-def recover(post: Post) -> Counter[str]:
-    """Settle what dead senders held: a claim goes back to planned; what had begun to leave is uncertain, for a person to decide."""
-    found: Counter[str] = Counter()
-    now = post.clock.now()
-    with post.store.transaction() as unit:
-        for holder in unit.touches.holders():
-            known = unit.senders.get(holder)
-            if holder == post.identity.name or (known and _alive(post, known, now)):
-                continue
-            for held in unit.touches.of_sender(holder):
-                if held["state"] == "claimed":
-                    unit.touches.release([held["id"]], now)
-                    found["released"] += 1
-                else:
-                    unit.touches.settle(
-                        held["id"], ("sending",), "uncertain", now, reason="the sender died while this was leaving"
-                    )
-                    unit.touches.close_deliveries([held["id"]], "uncertain", now)
-                    found["uncertain"] += 1
-            unit.senders.drop(holder)
-    return found
-
-
-def _alive(post: Post, sender: Row, now: datetime) -> bool:
-    if sender["host"] == post.identity.host and not post.is_alive(sender["pid"]):
-        return False
-    # A beat from the future means that a clock was set back: wait for the process table or the next beat.
-    return bool(now - sender["beat_at"] < STALE)
 
 
 def send_due(post: Post, stored: StoredCampaign, limit: int | None = None) -> Counter[str]:
@@ -164,7 +96,7 @@ async def _drain(post: Post, stored: StoredCampaign, mailbox: Mailbox, room: _Ro
     try:
         while True:
             wanted = room.take(CLAIM)
-            claims = _claim(post, stored, mailbox, wanted) if wanted else []
+            claims = claim_due(post, stored, mailbox, wanted) if wanted else []
             room.give_back(wanted - len(claims))
             if not claims:
                 return
@@ -225,104 +157,7 @@ def _release(post: Post, ids: list[int]) -> None:
             unit.touches.release(ids, post.clock.now())
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """A touch that is ours, with what it says."""
-
-    row: Row
-    content: Content
-    earlier: list[Row]
-    following: Row | None
-    """The touch to plan when this one has left."""
-
-
-def _claim(post: Post, stored: StoredCampaign, mailbox: Mailbox, wanted: int) -> list[_Claim]:
-    """Take due touches through every gate in one transaction: stop switch, campaign, mailbox, cap, suppression, window."""
-    while True:
-        now = post.clock.now()
-        with post.store.transaction() as unit:
-            if unit.controls.get(STOPPED) is not None:
-                post.counts["stopped"] += 1
-                return []
-            unit.senders.beat(post.identity.name, post.identity.host, post.identity.pid, now)
-            unit.mailboxes.know(mailbox.address, now)
-            state = unit.mailboxes.state(mailbox.address, lock=True)
-            if state and state["state"] == "error" and state["retry_at"] > now:
-                post.notes.append(
-                    f"{mailbox.address} rests until {state['retry_at']:%Y-%m-%d %H:%M} UTC: {state['error']}"
-                )
-                return []
-            room = min(wanted, mailbox.daily_cap - unit.touches.used(mailbox.address, now - DAY))
-            if room <= 0:
-                post.notes.append(f"{mailbox.address} has reached its cap of {mailbox.daily_cap} messages in 24 hours")
-                return []
-            due = unit.touches.due(mailbox.address, stored.id, now, room)
-            if not due:
-                return []
-            claims = _through_gates(post, unit, stored, due, now)
-            unit.touches.claim([claim.row["touch_id"] for claim in claims], post.identity.name, now)
-        post.probe.reached("claimed")
-        if claims:
-            return claims
-
-
-def _through_gates(post: Post, unit: Unit, stored: StoredCampaign, due: list[Row], now: datetime) -> list[_Claim]:
-    """Those of the due touches that may leave now. The others are cancelled or postponed, so the next look finds other ones."""
-    suppressed = dict(unit.suppressions.matching(batch_of(due)).iter_rows())
-    allowed, closed = list[Row](), list[Row]()
-    for row in due:
-        if row["identity"] in suppressed:
-            _stop(unit, row, f"suppressed: {suppressed[row['identity']]}", now)
-            post.counts["suppressed"] += 1
-        elif not _open(stored, row, now):
-            closed.append(row)
-        else:
-            allowed.append(row)
-    _postpone(post, unit, stored, closed, now)
-    earlier = unit.touches.earlier([row["prospect_id"] for row in allowed if row["step"] > 1])
-    after = following(stored, allowed, post.opt_out.secret, now)
-    claims = []
-    for row, content in zip(allowed, contents(allowed, stored.campaign, earlier, post.opt_out), strict=True):
-        if isinstance(content, Unrenderable):
-            _hold(unit, row, content.reason, now)
-            post.counts["unwritable"] += 1
-        else:
-            claims.append(_Claim(row, content, earlier.get(row["prospect_id"], []), after.get(row["touch_id"])))
-    return claims
-
-
-def _postpone(post: Post, unit: Unit, stored: StoredCampaign, closed: list[Row], now: datetime) -> None:
-    """Plan for the next window what the recipient's clock keeps from leaving now."""
-    for step in sorted({row["step"] for row in closed}):
-        group = [row for row in closed if row["step"] == step]
-        later = nurture.due(batch_of(group), stored.campaign.window, stored.campaign.timezone, now, step - 1)
-        for row, due_at in zip(group, later["due_at"], strict=True):
-            unit.touches.postpone(row["touch_id"], due_at, now)
-            post.counts["postponed"] += 1
-
-
-def _hold(unit: Unit, row: Row, reason: str, now: datetime) -> None:
-    """A message that cannot be written is never sent half: a person looks."""
-    said = f"{UNWRITABLE}{reason}"
-    unit.touches.settle(row["touch_id"], ("planned",), "cancelled", now, reason=said)
-    unit.prospects.set([row["prospect_id"]], now, state="held", state_reason=said)
-
-
-def _open(stored: StoredCampaign, row: Row, now: datetime) -> bool:
-    place = place_of(row["timezone"], row["country"], row["region"], stored.campaign.timezone)
-    return in_window(place.zone, row["country"], stored.campaign.window, now, row["region"])
-
-
-def batch_of(rows: Sequence[Row]) -> pl.DataFrame:
-    """Ledger rows as a batch."""
-    names = ("identity", *(c.name for c in LEAD))
-    frame = pl.DataFrame(
-        [{name: row[name] for name in names} for row in rows], schema={"identity": pl.String, **lead_schema()}
-    )
-    return frame.with_columns(shadows())
-
-
-async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, claim: _Claim) -> str:
+async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, claim: Claim) -> str:
     """One attempt; gives its result: sent, deferred, failed, uncertain, lost, stopped or gone."""
     row = claim.row
     now = post.clock.now()
@@ -332,7 +167,7 @@ async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, cla
     except InvalidInput as error:
         with post.store.transaction() as unit:
             unit.touches.release([row["touch_id"]], now)
-            _hold(unit, row, error.message, now)
+            hold(unit, row, error.message, now)
         return "unwritable"
     post.probe.reached("recipient-accepted")
     if answer.result == "lost":
@@ -358,7 +193,7 @@ async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, cla
     return result
 
 
-def _settle(post: Post, unit: Unit, claim: _Claim, delivery: int, answer: Reply) -> str:
+def _settle(post: Post, unit: Unit, claim: Claim, delivery: int, answer: Reply) -> str:
     """Write down what the server said, and what follows from it."""
     row, now = claim.row, post.clock.now()
     key, said = row["touch_id"], f"{answer.code or ''} {answer.text}".strip()
@@ -388,12 +223,12 @@ def _settle(post: Post, unit: Unit, claim: _Claim, delivery: int, answer: Reply)
             key, ("sending",), "planned", now, claimed_by=None, due_at=due_at, reason=f"deferred: {said}"
         )
         unit.touches.finish_delivery(delivery, "deferred", answer.code, answer.text, now)
-        _record(unit, "deferred", row, said, now)
+        record(unit, "deferred", row, said, now)
         return "deferred"
     unit.touches.settle(key, ("sending",), "failed", now, reason=said)
     unit.touches.finish_delivery(delivery, "failed", answer.code, answer.text, now)
-    _record(unit, "failed", row, said, now)
-    _stop(unit, row, f"not delivered: {said}", now)
+    record(unit, "failed", row, said, now)
+    stop_prospect(unit, row, f"not delivered: {said}", now)
     if no_such_mailbox(answer.code, answer.text):
         suppress_entries(unit, [("address", row["base_address"], f"not delivered: {said}")], "smtp", now)
     return "failed"
@@ -405,57 +240,6 @@ def no_such_mailbox(code: int | None, text: str) -> bool:
     if status is not None:
         return status[1] == "1"
     return code in GONE
-
-
-def following(stored: StoredCampaign, rows: Sequence[Row], secret: bytes, now: datetime) -> dict[int, Row]:
-    """The next touch of each of these touches, by its key, as the ledger wants it; none at the end of a sequence.
-
-    Planned for many at once: one by one, it would cost a message more than all else together.
-    """
-    found: dict[int, Row] = {}
-    for name, step in sorted({(row["sequence"], row["step"] + 1) for row in rows}):
-        sequence = stored.campaign.sequences.get(name)
-        if sequence is None or step > len(sequence.steps):
-            continue
-        group = [row for row in rows if (row["sequence"], row["step"] + 1) == (name, step)]
-        after = now + timedelta(days=sequence.steps[step - 1].wait_days)
-        timed = nurture.due(batch_of(group), stored.campaign.window, stored.campaign.timezone, after, step - 1)
-        planned = timed.with_columns(
-            pl.Series("prospect_id", [row["prospect_id"] for row in group], pl.Int64),
-            # The thread stays with its mailbox, whatever the campaign's list of mailboxes has become.
-            pl.Series("mailbox", [row["mailbox"] for row in group], pl.String),
-        )
-        touches = plan(planned, stored, sequence=name, step=step, secret=secret).iter_rows(named=True)
-        found.update(zip((row["touch_id"] for row in group), touches, strict=True))
-    return found
-
-
-def record_sent(unit: Unit, row: Row, said: str, following: Row | None, now: datetime) -> None:
-    """A message has left: the event, and the next touch or the end of the sequence."""
-    _record(unit, "sent", row, said, now)
-    if unit.prospects.state(row["prospect_id"]) != "enrolled":
-        return  # an answer, an opt-out or a rejection came while the message was leaving
-    if following is None:
-        unit.prospects.set([row["prospect_id"]], now, state="finished", state_reason=None)
-    else:
-        unit.touches.add(following, now)
-
-
-def _record(unit: Unit, kind: str, row: Row, detail: str, now: datetime) -> None:
-    unit.journal.record(
-        kind,
-        now,
-        lead_id=row["lead_id"],
-        prospect_id=row["prospect_id"],
-        touch_id=row["touch_id"],
-        account=row["account"],
-        detail=detail,
-    )
-
-
-def _stop(unit: Unit, row: Row, reason: str, now: datetime) -> None:
-    unit.prospects.set([row["prospect_id"]], now, state="stopped", state_reason=reason, pending=0)
-    unit.touches.cancel_open([row["prospect_id"]], reason, now)
 
 
 def may_send(stored: StoredCampaign) -> None:

@@ -104,14 +104,15 @@ class Stage:
             print(done.stdout.rstrip(), flush=True)
         return done.stdout
 
-    def first(self, where: str) -> str | None:
-        """Address of the first lead of the campaign that matches."""
+    def one_of_each_tier(self, *tiers: str) -> list[str]:
+        """Addresses of the first qualified prospects of these tiers."""
         import json
 
-        found = json.loads(
-            self.run("leads", "list", "-c", CAMPAIGN, "--where", where, "--limit", "1", "--json", shown=False)
-        )
-        return found[0]["email"] if found else None
+        found: dict[str, str] = {}
+        where = ("--where", "verdict = 'qualified'", "--limit", "500")
+        for lead in json.loads(self.run("leads", "list", "-c", CAMPAIGN, *where, "--json", shown=False)):
+            found.setdefault(lead["tier"], lead["email"])
+        return [found[tier] for tier in tiers if tier in found]
 
 
 def _failed(arguments: tuple[str, ...], error: str, code: int) -> int:
@@ -132,10 +133,8 @@ def _show(stage: Stage) -> None:
     stage.run("run", "--campaign", CAMPAIGN, "--until", "nurture")
     stage.run("campaign", "show", CAMPAIGN)
     _title("Three scores taken apart")
-    for tier in ("a", "b", "d"):
-        address = stage.first(f"tier = '{tier}' AND verdict = 'qualified'")
-        if address:
-            stage.run("explain", address)
+    for address in stage.one_of_each_tier("a", "b", "d"):
+        stage.run("explain", address)
     _title("Review: nothing leaves without a yes")
     stage.run("outbox", "list", "--limit", "3")
     stage.run("outbox", "approve", "--all", "--campaign", CAMPAIGN)
