@@ -79,7 +79,7 @@ class Stage:
             "TOUCHLINE_SECRET": f"demo {seed}",
             "TOUCHLINE_USER": "you",
             "TOUCHLINE_DNS__NAMESERVERS": f'["127.0.0.1:{dns_port}"]',
-            "TOUCHLINE_DNS__TIMEOUT": "2",
+            "TOUCHLINE_DNS__TIMEOUT": "0.5",
             "COLUMNS": "130",
         }
 
