@@ -1,13 +1,12 @@
 """A campaign as its file says it: ICP, rules, routes, sequences, mailboxes, window, caps and mode, frozen and checked."""
 
-import difflib
 import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
 from datetime import time
 from functools import cache
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -24,6 +23,7 @@ from touchline.model import rules, template
 from touchline.model.address import SHAPE
 from touchline.model.columns import COLUMNS, LEAD
 from touchline.model.errors import InvalidInput
+from touchline.model.faults import faults, meant
 
 LEAD_COLUMNS = {column.name: column for column in LEAD}
 SCORED = {**LEAD_COLUMNS, **{name: COLUMNS[name] for name in ("fit", "opportunity", "tier")}}
@@ -58,13 +58,8 @@ def _zones() -> set[str]:
 
 def _zone(name: str) -> str:
     if name not in _zones():
-        raise ValueError(f"{name!r} is not an IANA time zone{_meant(name, _zones())}")
+        raise ValueError(f"{name!r} is not an IANA time zone{meant(name, _zones())}")
     return name
-
-
-def _meant(word: str, known: Collection[str], cutoff: float = 0.6) -> str:
-    close = difflib.get_close_matches(word, known, 1, cutoff)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def _one_line(text: str) -> str:
@@ -348,7 +343,7 @@ class Campaign(Frozen):
             if route.sequence not in self.sequences:
                 raise ValueError(
                     f"route {route.name!r} leads to sequence {route.sequence!r}, which is not in [sequences]"
-                    + _meant(route.sequence, self.sequences)
+                    + meant(route.sequence, self.sequences)
                 )
         for what, names in (
             ("rules", [r.name for r in self.rules]),
@@ -431,8 +426,8 @@ class Campaign(Frozen):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            faults = "\n".join(_faults(document, error))
-            raise InvalidInput(f"{where}: {faults}", hint="Correct the file and apply it again.") from None
+            told = "\n".join(faults(cls, document, error))
+            raise InvalidInput(f"{where}: {told}", hint="Correct the file and apply it again.") from None
 
     @classmethod
     def from_json(cls, text: str) -> "Campaign":
@@ -440,65 +435,7 @@ class Campaign(Frozen):
         return cls.model_validate_json(text)
 
 
-SAID = {
-    "string_pattern_mismatch": "use lower-case letters, digits, '-' and '_', and start with a letter or digit",
-    "too_short": "needs at least one entry",
-    "model_type": "must be a table",
-    "dict_type": "must be a table",
-    "tuple_type": "must be a list",
-    "string_type": "must be text, in quotes",
-}
-"""What pydantic says in terms of patterns and types, by its error type."""
-
-
 def _lacking(name: str, known: Collection[str]) -> str:
     if name.startswith("snippets."):
-        return f"is not there{_meant(name, known) or f': write it under [[{name}]]'}"
-    return f"no lead has{_meant(name, known) or '; columns of your own stand under extra, such as extra.pain_point'}"
-
-
-def _faults(document: Mapping[str, Any], error: ValidationError) -> list[str]:
-    found = error.errors()
-    # A list that loses its only entry to a fault is reported as empty too.
-    deeper = {item["loc"][:depth] for item in found for depth in range(len(item["loc"]))}
-    return [_fault(document, item) for item in found if item["type"] != "too_short" or item["loc"] not in deeper]
-
-
-def _fault(document: Mapping[str, Any], item: Any) -> str:
-    """One pydantic error as a sentence with the key's place and the nearest right key."""
-    place = _place(document, item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"unknown key {place!r}{_meant(str(item['loc'][-1]), _keys_at(item['loc'][:-1]), 0.5)}"
-    if item["type"] == "missing":
-        return f"{place!r} is missing"
-    if cause := item.get("ctx", {}).get("error"):
-        said = cause.message if isinstance(cause, InvalidInput) else str(cause)
-        return f"{place}: {said}" if place else said
-    given = item["input"]
-    shown = "" if isinstance(given, dict | list) or "password" in place else f" (given: {str(given)[:60]!r})"
-    return f"{place}: {SAID.get(item['type'], item['msg'])}{shown}"
-
-
-def _place(document: Any, loc: tuple[Any, ...]) -> str:
-    """A place as `sequences.hello.steps[first].text`: entries of lists by name, else by number from 1."""
-    text = ""
-    for part in loc:
-        if isinstance(part, int):
-            entry = document = document[part] if part < len(document) else None
-            name = (entry.get("name") or entry.get("address")) if isinstance(entry, dict) else None
-            text += f"[{name if isinstance(name, str) and name.isprintable() else part + 1}]"
-        elif part != "[key]":
-            document = document.get(part) if isinstance(document, dict) else None
-            text += f".{part}"
-    return text.removeprefix(".")
-
-
-def _keys_at(loc: tuple[Any, ...]) -> list[str]:
-    """Keys that are allowed at a place of the document, found by walking the models."""
-    here: Any = Campaign
-    for part in loc:
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            here = here.model_fields[part].annotation
-        else:  # a name in `dict[Code, Model]`, a position in `tuple[Model, ...]`
-            here = get_args(here)[1 if get_origin(here) is dict else 0]
-    return list(here.model_fields)
+        return f"is not there{meant(name, known) or f': write it under [[{name}]]'}"
+    return f"no lead has{meant(name, known) or '; columns of your own stand under extra, such as extra.pain_point'}"
