@@ -275,12 +275,8 @@ def _save_judged(
         lost = started & ~final & (pl.col("verdict") == "rejected").fill_null(False)
         reason = pl.concat_str(pl.lit("no longer qualified: "), pl.col("verdict_reason").fill_null(""))
         decided = decided.with_columns(
-            state=pl.when(lost).then(pl.lit("stopped")).otherwise("state"),
-            state_reason=pl.when(lost).then(reason).otherwise("state_reason"),
-        )
-        decided = decided.with_columns(
-            state=pl.when(BACK).then(pl.lit("enrolled")).otherwise("state"),
-            state_reason=pl.when(~BACK).then("state_reason"),
+            state=pl.when(lost).then(pl.lit("stopped")).when(BACK).then(pl.lit("enrolled")).otherwise("state"),
+            state_reason=pl.when(lost).then(reason).when(~BACK).then("state_reason"),
         )
     same_score = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"was_{name}")) for name in SCORED)
     changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"was_{name}")) for name in TOLD)
