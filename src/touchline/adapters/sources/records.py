@@ -10,14 +10,14 @@ start, a doubled quote inside it is one quote, and LF, CR LF or CR ends a record
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from touchline.adapters.sources.encoding import Encoding
-from touchline.adapters.sources.spans import Spans, Window, clean_cut
+from touchline.adapters.sources.spans import Spans, Window, after_lines, end_of
 
 RECORD_LIMIT: Final = 1 << 20
 """Longest record in bytes, its line end not counted."""
@@ -28,8 +28,8 @@ RAW_LIMIT: Final = 2_000
 _BLOCK: Final = 2 << 20
 """Bytes read, and handed to Polars, at a time: bigger ones are slower, since each is new memory to the system."""
 
-_SMALL: Final = 32 << 10
-"""Bytes that go record by record where a block is not clean."""
+_MARK: Final = b"\0\n"
+"""What stands for a record that Polars does not read: clean ones hold no NUL."""
 
 _BATCH: Final = 32 << 20
 """Bytes after which a batch ends, however few its records."""
@@ -62,11 +62,11 @@ class Records:
         self._encoding, self._delimiter, self._width, self._limit = encoding, delimiter, width, limit
         self._window = Window(file, encoding, offset, block)
         self._spans = Spans(self._window, delimiter, limit)
-        self._clean = _clean_pattern(delimiter)
+        self._clean = _clean_pattern(delimiter, width)
         self._names = [str(index) for index in range(width)]
         self._cells_schema = dict.fromkeys(self._names, pl.String())
         self._schema = self._cells_schema | {"fault": pl.String(), "raw": pl.String()}
-        self._size = self._block = block
+        self._block = block
 
     @property
     def offset(self) -> int:
@@ -97,54 +97,48 @@ class Records:
         return ([] if fault else next(self._cells([text]))), fault
 
     def _some(self, rows: int) -> pl.DataFrame:
-        """A block by Polars where it is clean, else a small stretch of it record by record."""
-        while True:
-            frame = self._quick(rows, self._size)
-            if frame is not None:
-                self._size = min(self._size * 2, self._block)
-                return frame
-            if self._size <= _SMALL:
-                return self._exact(rows, self._size)
-            self._size = max(self._size // 8, _SMALL)
+        """About a block of records: Polars reads the clean ones in one go, the others are read one by one."""
+        window, end = self._window, self._window.place + self._block
+        pieces, odd = list[bytes](), list[tuple[str, str | None]]()
+        while rows > 0 and window.place < end and self._spans.more():
+            piece = self._clean_piece(rows)
+            if not piece:
+                odd.append(self._next())
+                piece = _MARK
+            pieces.append(piece)
+            rows -= piece.count(b"\n")
+        frame = self._quick(b"".join(pieces))
+        if not odd:
+            return frame
+        at = frame.select((pl.col("0") == _MARK.decode().rstrip()).fill_null(value=False).arg_true()).to_series()
+        order = pl.int_range(frame.height, eager=True)
+        read = pl.int_range(frame.height, frame.height + len(odd), eager=True)
+        return pl.concat([frame, self._frame(odd)]).gather(order.scatter(at, read))
 
-    def _quick(self, rows: int, size: int) -> pl.DataFrame | None:
-        """A block by Polars; None unless the answer is certain to be the one that `_exact` gives."""
+    def _clean_piece(self, rows: int) -> bytes:
+        """Whole records from here on, as stored, of which there is no second opinion; empty where the next is not clean."""
         window = self._window
-        window.fill(size)
-        end = clean_cut(window.data, window.at, size, rows, whole=window.done)
-        if end is None:
-            return None
-        block = self._encoding.utf8(window.data[window.at : end])
-        if not block.endswith(b"\n"):
-            block += b"\n"
-        if not self._is_clean(block):
-            return None
+        # A record within so many bytes is not too long.
+        window.fill(self._limit)
+        end = end_of(self._clean, window.data, window.at, window.at + self._limit)
+        if window.data.count(b"\n", window.at, end) > rows:
+            # That line end may stand inside quotes, so the record there is left for the next batch.
+            stop = after_lines(window.data, window.at, end, rows)
+            end = end_of(self._clean, window.data, window.at, stop)
+        return window.take(end)
+
+    def _quick(self, clean: bytes) -> pl.DataFrame:
+        """Clean records by Polars."""
         # A header line of its own keeps Polars from taking the first bytes for a byte order mark or an archive.
         head = self._delimiter.join(self._names) + "\n"
-        try:
-            frame = pl.read_csv(head.encode() + block, separator=self._delimiter, schema=self._cells_schema)
-        except PolarsError:
-            return None  # Too many cells somewhere: `_exact` says where.
-        longest = sum(length or 0 for length in frame.select(pl.all().str.len_bytes().max()).row(0))
-        if 2 * longest + 3 * self._width > self._limit:
-            return None
-        window.take(end)
-        cells = pl.when(pl.all() != "").then(pl.all()) if b'""' in block else pl.all()
+        frame = pl.read_csv(
+            head.encode() + self._encoding.utf8(clean),
+            separator=self._delimiter,
+            schema=self._cells_schema,
+            truncate_ragged_lines=True,
+        )
+        cells = pl.when(pl.all() != "").then(pl.all()) if b'""' in clean else pl.all()
         return frame.select(cells, fault=pl.lit(None, pl.String()), raw=pl.lit(None, pl.String()))
-
-    def _is_clean(self, block: bytes) -> bool:
-        """True if RFC 4180 allows no second opinion about whole lines: see `_clean_pattern`."""
-        if not any(byte in block for byte in (b'"', b"\r", b"\0", b"\n\n")):
-            return not block.startswith(b"\n")
-        return bool(pl.Series([block]).cast(pl.String).str.contains(self._clean).item())
-
-    def _exact(self, rows: int, size: int) -> pl.DataFrame:
-        """The records of about `size` bytes, one by one."""
-        found = list[tuple[str, str | None]]()
-        end = self._window.place + size
-        while len(found) < rows and self._window.place < end and self._spans.more():
-            found.append(self._next())
-        return self._frame(found)
 
     def _next(self) -> tuple[str, str | None]:
         """The text of the record here and its fault."""
@@ -182,12 +176,9 @@ class Records:
         return pl.DataFrame(dict(zip(self._schema, columns, strict=True)), schema=self._schema)
 
 
-def _clean_pattern(delimiter: str) -> str:
-    """What RFC 4180 allows and every reader agrees on: no blank line, no NUL, quotes only around whole fields.
-
-    It is for Polars, whose automaton passes a block in one go.
-    """
+def _clean_pattern(delimiter: str, width: int) -> re.Pattern[bytes]:
+    """Records that every reader takes alike: no blank line, no NUL, quotes only around whole fields, no cell too many."""
     comma = rf"\x{ord(delimiter):02x}"
-    plain, quoted = rf'[^"{comma}\r\n\x00]', r'"(?:[^"\x00]|"")*"'
-    rest = rf"(?:{comma}(?:{plain}*|{quoted}))"
-    return rf"\A(?:(?:(?:{plain}+|{quoted}){rest}*|{rest}+)\r?\n)*\z"
+    cell = rf'(?:"(?:[^"\x00]++|"")*+"|[^"{comma}\r\n\x00]*+)'
+    record = rf"(?!\r?\n){cell}(?:{comma}{cell}){{0,{width - 1}}}+{comma}*+\r?\n"
+    return re.compile(rf"(?:{record})*+".encode())

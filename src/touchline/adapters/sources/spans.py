@@ -79,7 +79,7 @@ class Spans:
         """Go past line ends and blank lines; False at the end of the file."""
         window = self._window
         window.fill(1)
-        while (end := _end_of(_BLANK, window.data, window.at)) > window.at:
+        while (end := end_of(_BLANK, window.data, window.at)) > window.at:
             window.take(end)
             window.fill(1)
         return window.at < len(window.data)
@@ -121,7 +121,7 @@ class Spans:
     def _closed(self, pattern: re.Pattern[bytes], at: int) -> int | None:
         """Where `pattern` ends from `at` on, if that is the end of a record and within the limit."""
         data, stop = self._window.data, at + self._limit
-        end = _end_of(pattern, data, at, stop + 1)
+        end = end_of(pattern, data, at, stop + 1)
         if at <= end <= stop and (data[end : end + 1] in (b"\n", b"\r") or (end == len(data) and self._window.done)):
             return end
         return None
@@ -140,38 +140,7 @@ class Spans:
         return head
 
 
-def clean_cut(data: bytes, at: int, size: int, rows: int, *, whole: bool) -> int | None:
-    """Where to cut `data` so that whole lines stand before the cut and quotes pair up in them.
-
-    Args:
-        data: Stored bytes.
-        at: Where a record starts.
-        size: Bytes before the cut, at most.
-        rows: Line ends before the cut, at most.
-        whole: True if the file ends with `data`, so that its last line needs no end.
-
-    Returns:
-        The place behind a line end, or None. It is a record's end if quotes stand where RFC 4180 has them.
-    """
-    end = min(at + size, len(data))
-    if data.count(b"\n", at, end) >= rows:
-        end = _after_lines(data, at, end, rows)
-    elif not (whole and end == len(data)):
-        end = data.rfind(b"\n", at, end) + 1
-    odd = data.count(b'"', at, end) % 2
-    for _ in range(100):
-        if end <= at:
-            return None
-        if not odd:
-            return end
-        # Every line end behind the last quote has as many quotes before it.
-        before = data.rfind(b"\n", at, data.rfind(b'"', at, end)) + 1
-        odd ^= data.count(b'"', before, end) % 2
-        end = before
-    return None
-
-
-def _after_lines(data: bytes, at: int, end: int, rows: int) -> int:
+def after_lines(data: bytes, at: int, end: int, rows: int) -> int:
     """The place behind line end number `rows`, by halving."""
     while end - at > 1:
         middle = (at + end) // 2
@@ -183,7 +152,7 @@ def _after_lines(data: bytes, at: int, end: int, rows: int) -> int:
     return end
 
 
-def _end_of(pattern: re.Pattern[bytes], data: bytes, at: int, stop: int | None = None) -> int:
+def end_of(pattern: re.Pattern[bytes], data: bytes, at: int, stop: int | None = None) -> int:
     """The end of `pattern` at a place; -1 if it does not stand there."""
     found = pattern.match(data, at, len(data) if stop is None else stop)
     return -1 if found is None else found.end()
