@@ -50,6 +50,9 @@ def listed(store):
 )
 def test_who_is_suppressed_and_why(listed, person, why):
     assert suppressed(listed, person).get(person[0]) == why
+    # A batch longer than the list is answered in another way.
+    crowd = [(f"p{n}@crowd{n}.example", f"p{n}@crowd{n}.example", f"crowd{n}.example", f"crowd{n}") for n in range(9)]
+    assert suppressed(listed, *crowd, person) == ({person[0]: why} if why else {})
 
 
 def test_what_is_unknown_of_a_person_matches_nothing(listed):

@@ -1,11 +1,11 @@
 """Suppressions and kept DNS answers: two small tables that guard and speed up the batch."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from touchline.adapters.store.bulk import BulkWriter
 from touchline.adapters.store.query import among, domain_and_parents
@@ -37,15 +37,12 @@ class Suppressions:
             `identity` and `why`, one row for each suppressed identity.
         """
         addresses, domains, accounts = (
-            batch[name].drop_nulls().unique().to_list() for name in ("base_address", "email_domain", "account")
+            batch[name].drop_nulls().unique() for name in ("base_address", "email_domain", "account")
         )
-        parents = {domain: domain_and_parents(domain) for domain in domains}
-        listed = self._reasons("domain", {p for many in parents.values() for p in many})
-        nearest = {d: next((listed[p] for p in many if p in listed), None) for d, many in parents.items()}
         reasons = {
-            "base_address": self._reasons("address", addresses),
-            "email_domain": {domain: why for domain, why in nearest.items() if why},
-            "account": self._reasons("account", accounts),
+            "base_address": self._reasons("address", addresses.to_list()),
+            "email_domain": self._of_domains(domains.to_list()),
+            "account": self._reasons("account", accounts.to_list()),
         }
         found = [
             batch.select(
@@ -58,16 +55,40 @@ class Suppressions:
         # An identity may stand in many rows: one of them that is suppressed is enough.
         return pl.concat([empty, *found]).drop_nulls().unique("identity", keep="first", maintain_order=True)
 
-    def _reasons(self, kind: str, values: Collection[str]) -> dict[str, str]:
+    def _of_domains(self, domains: list[str]) -> dict[str, str]:
+        """Why each of these domains must get nothing: what is said of itself, else of its nearest parent."""
+        few = self._if_few("domain", len(domains))
+        if few == {}:
+            return {}
+        parents = {domain: domain_and_parents(domain) for domain in domains}
+        listed = self._among("domain", {p for many in parents.values() for p in many}) if few is None else few
+        nearest = {d: next((listed[p] for p in many if p in listed), None) for d, many in parents.items()}
+        return {domain: why for domain, why in nearest.items() if why}
+
+    def _reasons(self, kind: str, values: list[str]) -> dict[str, str]:
+        few = self._if_few(kind, len(values))
+        return self._among(kind, values) if few is None else few
+
+    def _if_few(self, kind: str, values: int) -> dict[str, str] | None:
+        """Every suppression of a kind; None if there are more than the values that somebody asks about."""
+        query = select(suppressions.c.value, suppressions.c.reason).where(suppressions.c.kind == kind)
+        rows = self.connection.execute(query.limit(values + 1)).all()
+        return None if len(rows) > values else _told(kind, rows)
+
+    def _among(self, kind: str, values: Collection[str]) -> dict[str, str]:
         query = select(suppressions.c.value, suppressions.c.reason).where(
             suppressions.c.kind == kind, among(self.connection, suppressions.c.value, values)
         )
-        return {row.value: f"{kind}: {row.reason}" for row in self.connection.execute(query)}
+        return _told(kind, self.connection.execute(query))
 
     def listed(self, after: int, limit: int) -> list[dict[str, Any]]:
         """In order of key after `after`."""
         query = select(suppressions).where(suppressions.c.id > after).order_by(suppressions.c.id).limit(limit)
         return [dict(row) for row in self.connection.execute(query).mappings()]
+
+
+def _told(kind: str, rows: Iterable[Row[Any, Any]]) -> dict[str, str]:
+    return {row.value: f"{kind}: {row.reason}" for row in rows}
 
 
 class MxAnswers:
