@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from touchline.adapters import machine, public
-from touchline.adapters.clock import FixedClock, SystemClock
+from touchline.adapters.clock import FixedClock, Stopwatch, SystemClock
 from touchline.adapters.dns import MxResolver
 from touchline.adapters.smtp import SmtpTransport
 from touchline.adapters.sources.csv import CsvSource
@@ -107,6 +107,7 @@ class Workspace:
             secret=self.secret,
             keep_answers=timedelta(days=self.settings.dns.keep_days),
             batch_rows=self.settings.batch_rows,
+            stopwatch=Stopwatch(),
         )
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Table, select
 
-from touchline.adapters.clock import FixedClock
+from touchline.adapters.clock import FixedClock, Stopwatch
 from touchline.adapters.dns import MxResolver
 from touchline.adapters.smtp import SmtpTransport
 from touchline.adapters.sources.csv import CsvSource
@@ -133,6 +133,7 @@ class Office:
             secret=b"secret",
             keep_answers=timedelta(days=7),
             batch_rows=self.batch_rows,
+            stopwatch=Stopwatch(),
         )
 
     def enrol(self, count: int = 1, **changes: Any) -> None:

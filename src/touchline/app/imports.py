@@ -1,14 +1,15 @@
 """Importing: one source into one campaign, batch by batch, every row accounted for, resumable at any batch."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
 
-from touchline.app.pipeline import Outside, add_prospects, judge, mail_domains
+from touchline.app.pipeline import Answers, Outside, add_prospects, judge, mail_domains
 from touchline.app.ports import Row, Source, SourceBatch, StoredCampaign, Unit
 from touchline.model.errors import NotFound, Refused
 from touchline.stages import harvest, reaches
@@ -90,14 +91,15 @@ def import_source(
             unit.imports.finish(load.import_id, "running", outside.clock.now())
         else:
             load = _opened(outside, unit, source, stored, kind, until)
-    for batch in source.batches(load.offset, load.rows):
-        _take(load, batch, outside.store.transaction)
-        outside.progress.step("import", load.offset, described.bytes)
-        if limit is not None and sum(load.counts.values()) >= limit:
-            break
-    else:
-        with outside.store.transaction() as unit:
-            unit.imports.finish(load.import_id, "done", outside.clock.now())
+    with closing(_ahead(_prepared(load, ask=reaches(until, "qualify")))) as batches:
+        for batch in batches:
+            _take(load, batch, outside.store.transaction)
+            outside.progress.step("import", load.offset, described.bytes)
+            if limit is not None and sum(load.counts.values()) >= limit:
+                break
+        else:
+            with outside.store.transaction() as unit:
+                unit.imports.finish(load.import_id, "done", outside.clock.now())
     return _result(outside, load.import_id, resumed_at=last["rows"] if last and resumed else 0)
 
 
@@ -124,7 +126,8 @@ def _rehearse(outside: Outside, source: Source, stored: StoredCampaign, kind: st
             def same() -> Iterator[Unit]:
                 yield unit
 
-            for batch in source.batches():
+            # DNS is not asked: nothing may wait for the network inside a transaction.
+            for batch in _prepared(load, ask=False):
                 _take(load, batch, same)
             row = unit.imports.get(load.import_id)
             assert row is not None
@@ -133,42 +136,78 @@ def _rehearse(outside: Outside, source: Source, stored: StoredCampaign, kind: st
         return rolled_back.result
 
 
-def _take(load: _Load, batch: SourceBatch, transaction: Callable[[], AbstractContextManager[Unit]]) -> None:
-    """One batch: leads, prospects, touches, counts and the source's cursor in one transaction."""
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A batch as far as it comes without a transaction: leads, and what DNS says of their domains."""
+
+    source: SourceBatch
+    rows: pl.DataFrame
+    answers: Answers
+
+
+def _prepared(load: _Load, *, ask: bool) -> Iterator[_Prepared]:
     outside = load.outside
-    rows = harvest.normalise(batch.rows, load.kind)
-    # DNS may write the answers it gets, so a rehearsal, which is inside a transaction, does without.
-    ask = reaches(load.until, "qualify") and transaction == outside.store.transaction
-    mx = mail_domains(outside, rows.filter(pl.col("reason").is_null())) if ask else {}
+    timing = outside.stopwatch.timing
+    batches = iter(load.source.batches(load.offset, load.rows))
+    while True:
+        with timing("read"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        with timing("normalise"):
+            rows = harvest.normalise(batch.rows, load.kind)
+        answers = mail_domains(outside, rows.filter(pl.col("reason").is_null())) if ask else Answers({}, {})
+        yield _Prepared(batch, rows, answers)
+
+
+def _ahead(batches: Iterator[_Prepared]) -> Generator[_Prepared]:
+    """The same batches, the next one made in a thread of its own while the last one is stored."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
+
+
+def _take(load: _Load, batch: _Prepared, transaction: Callable[[], AbstractContextManager[Unit]]) -> None:
+    """One batch: leads, prospects, touches, counts and the source's cursor in one transaction."""
+    outside, stored = load.outside, load.stored
+    timing = outside.stopwatch.timing
     now = outside.clock.now()
-    with transaction() as unit:
+    with ExitStack() as to_commit:
+        unit = to_commit.enter_context(transaction())
         cursor = unit.imports.get(load.import_id, lock=True)
         if cursor is None or cursor["offset"] != load.offset:
             raise Refused(
                 f"Another process is importing {cursor['name'] if cursor else 'this file'}.",
                 hint="Wait for it: touchline imports list.",
             )
-        merged = _merge(unit, rows, now, load.import_id)
-        absent = unit.prospects.absent(load.stored.id, merged.named)
-        fresh = _fresh(unit, absent, merged)
-        # Nothing can be known of a lead that this batch made, so the store is not asked about it.
-        old = pl.when(pl.col("lead_id").is_in(absent)).then("lead_id").alias("lead_id")
-        facts = unit.prospects.facts(load.stored.id, fresh.with_columns(old), now)
-        decided = judge(fresh, load.stored, until=load.until, mx=mx, facts=facts, now=now)
-        add_prospects(unit, decided, load.stored, outside.secret, now)
+        unit.mx.keep(batch.answers.asked, now)
+        merged = _merge(unit, batch.rows, now, load)
+        with timing("match"):
+            absent = unit.prospects.absent(stored.id, merged.named)
+            fresh = _fresh(unit, absent, merged)
+            # Nothing can be known of a lead that this batch made, so the store is not asked about it.
+            old = pl.when(pl.col("lead_id").is_in(absent)).then("lead_id").alias("lead_id")
+            facts = unit.prospects.facts(stored.id, fresh.with_columns(old), now)
+        decided = judge(
+            fresh, stored, until=load.until, mx=batch.answers.words, facts=facts, now=now, stopwatch=outside.stopwatch
+        )
+        add_prospects(unit, decided, stored, outside, now)
         told = merged.outcomes
         counts = {str(outcome): int(count) for outcome, count in told.group_by("outcome").len().iter_rows()}
         aside = told.filter(pl.col("outcome").is_in(["duplicate", "suppressed", "rejected"]))
-        unit.imports.advance(
-            load.import_id,
-            offset=batch.next_offset,
-            rows=told.height,
-            counts=counts,
-            set_aside=_with_text(aside, batch.rows),
-        )
+        next_offset = batch.source.next_offset
+        with timing("save rows"):
+            set_aside = _with_text(aside, batch.source.rows)
+            unit.imports.advance(
+                load.import_id, offset=next_offset, rows=told.height, counts=counts, set_aside=set_aside
+            )
         outside.probe.reached("import-before-commit")
+        with timing("commit"):
+            to_commit.close()
     outside.probe.reached("import-after-commit")
-    load.offset, load.rows = batch.next_offset, load.rows + told.height
+    load.offset, load.rows = next_offset, load.rows + told.height
     for outcome, count in counts.items():
         load.counts[outcome] += count
 
@@ -195,15 +234,21 @@ class _Merged:
     outcomes: pl.DataFrame
 
 
-def _merge(unit: Unit, rows: pl.DataFrame, now: datetime, import_id: int) -> _Merged:
+def _merge(unit: Unit, rows: pl.DataFrame, now: datetime, load: _Load) -> _Merged:
     """Decide the batch against the store and write its leads."""
-    identities, profiles = harvest.keys(rows)
-    known = unit.leads.known(identities, profiles)
-    suppressed = unit.suppressions.matching(rows.filter(pl.col("reason").is_null()).with_columns(harvest.identity()))
-    merged = harvest.merge(rows, known, suppressed)
-    inserted = merged.inserts.with_columns(unit.leads.insert(merged.inserts, import_id, now))
-    unit.leads.update(merged.updates, now)
-    unit.prospects.mark_pending(merged.updates["lead_id"].to_list())
+    timing = load.outside.stopwatch.timing
+    with timing("match"):
+        identities, profiles = harvest.keys(rows)
+        known = unit.leads.known(identities, profiles)
+        suppressed = unit.suppressions.matching(
+            rows.filter(pl.col("reason").is_null()).with_columns(harvest.identity())
+        )
+    with timing("merge"):
+        merged = harvest.merge(rows, known, suppressed)
+    with timing("save leads"):
+        inserted = merged.inserts.with_columns(unit.leads.insert(merged.inserts, load.import_id, now))
+        unit.leads.update(merged.updates, now)
+        unit.prospects.mark_pending(merged.updates["lead_id"].to_list())
     by_identity = pl.concat([known.select("identity", "lead_id"), merged.updates.select("identity", "lead_id")])
     taken = merged.outcomes.filter(pl.col("outcome").is_in(["updated", "duplicate"]))
     named = taken.select("identity").unique().join(by_identity.unique(), on="identity")["lead_id"].unique().sort()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from touchline.app.ports import Clock, Probe, Progress, Resolver, Store, StoredCampaign, Unit
+from touchline.app.ports import Clock, Probe, Progress, Resolver, Stopwatch, Store, StoredCampaign, Unit
 from touchline.model.campaign import Campaign
 from touchline.model.columns import DECISIONS
 from touchline.stages import nurture, qualify, reaches, route, score
@@ -50,22 +50,32 @@ class Outside:
     secret: bytes
     keep_answers: timedelta
     batch_rows: int
-    silent: set[str] = field(default_factory=set)
-    """Domains that have timed out in this process: a resolver that is slow for one batch is not waited for in the next."""
+    stopwatch: Stopwatch
+    heard: dict[str, str] = field(default_factory=dict)
+    """DNS answers of this work so far, silence among them: who is slow for one batch is not waited for in the next."""
 
 
-def mail_domains(outside: Outside, leads: pl.DataFrame) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What DNS says of the mail domains of a batch."""
+
+    words: dict[str, str]
+    asked: dict[str, str]
+    """Those that the store does not keep yet."""
+
+
+def mail_domains(outside: Outside, leads: pl.DataFrame) -> Answers:
     """DNS answers for the mail domains of a batch: kept ones first, the rest asked. Before the transaction, since DNS takes its time."""
-    wanted = qualify.domains_to_resolve(leads)
-    now = outside.clock.now()
-    with outside.store.reading() as unit:
-        known = unit.mx.known(wanted, now - outside.keep_answers)
-    asked = outside.resolver.resolve_now(sorted(wanted - known.keys() - outside.silent))
-    outside.silent.update(domain for domain, answer in asked.items() if answer == "timeout")
-    if asked:
-        with outside.store.transaction() as unit:
-            unit.mx.keep(asked, now)
-    return known | asked | dict.fromkeys(wanted & outside.silent, "timeout")
+    with outside.stopwatch.timing("resolve"):
+        wanted = qualify.domains_to_resolve(leads)
+        unheard = wanted - outside.heard.keys()
+        asked = {}
+        if unheard:
+            with outside.store.reading() as unit:
+                known = unit.mx.known(unheard, outside.clock.now() - outside.keep_answers)
+            asked = outside.resolver.resolve_now(sorted(unheard - known.keys()))
+            outside.heard.update(known | asked)
+        return Answers({domain: outside.heard[domain] for domain in wanted}, asked)
 
 
 def judge(
@@ -76,6 +86,7 @@ def judge(
     mx: Mapping[str, str],
     facts: pl.DataFrame,
     now: datetime,
+    stopwatch: Stopwatch,
 ) -> pl.DataFrame:
     """Run score, qualify and route over a batch and say where each prospect stands.
 
@@ -89,12 +100,17 @@ def judge(
         The batch with every column of a decision, `state`, `state_reason`, `pending`, `recheck_at`, `campaign_version`.
     """
     campaign = stored.campaign
-    batch = score.score(leads, campaign.icp, campaign.tiers) if reaches(until, "score") else leads
+    batch = leads
+    if reaches(until, "score"):
+        with stopwatch.timing("score"):
+            batch = score.score(batch, campaign.icp, campaign.tiers)
     if reaches(until, "qualify"):
-        batch = qualify.qualify(check_addresses(batch, mx), campaign.rules, campaign.otherwise)
-        batch = _with_persons_verdict(batch)
+        with stopwatch.timing("qualify"):
+            batch = qualify.qualify(check_addresses(batch, mx), campaign.rules, campaign.otherwise)
+            batch = _with_persons_verdict(batch)
     if reaches(until, "route"):
-        batch = route.route(batch, campaign, facts)
+        with stopwatch.timing("route"):
+            batch = route.route(batch, campaign, facts)
     missing = [pl.lit(None, pl.Int64 if c in ("fit", "opportunity") else pl.String).alias(c) for c in DECIDED]
     batch = batch.with_columns(m for m in missing if m.meta.output_name() not in batch.columns)
     done = reaches(until, "nurture")
@@ -205,14 +221,19 @@ def _no_touches() -> pl.DataFrame:
     )
 
 
-def add_prospects(unit: Unit, decided: pl.DataFrame, stored: StoredCampaign, secret: bytes, now: datetime) -> None:
+def add_prospects(unit: Unit, decided: pl.DataFrame, stored: StoredCampaign, outside: Outside, now: datetime) -> None:
     """Write new prospects with their decisions and first touches: each row once.
 
     Args:
         decided: From `judge`, with `lead_id`.
     """
-    keys = unit.prospects.insert(decided, stored.id, now)
-    unit.touches.insert(enrolments(decided.with_columns(keys), stored, secret, now), now)
+    timing = outside.stopwatch.timing
+    with timing("save prospects"):
+        keys = unit.prospects.insert(decided, stored.id, now)
+    with timing("nurture"):
+        touches = enrolments(decided.with_columns(keys), stored, outside.secret, now)
+    with timing("save touches"):
+        unit.touches.insert(touches, now)
 
 
 def judge_pending(outside: Outside, stored: StoredCampaign, until: str, limit: int | None) -> int:
@@ -240,17 +261,19 @@ def _judge_batch(
     outside: Outside, stored: StoredCampaign, until: str, *, after: int, size: int, everyone: bool
 ) -> tuple[int, int]:
     """Judge one page; gives how many rows it had and the key behind which the next one starts."""
-    mx: dict[str, str] = {}
+    answers = Answers({}, {})
     if reaches(until, "qualify"):
         with outside.store.reading() as unit:
             page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
-        mx = mail_domains(outside, page)
+        answers = mail_domains(outside, page)
     now = outside.clock.now()
     with outside.store.transaction() as unit:
         page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
         if not page.is_empty():
+            unit.mx.keep(answers.asked, now)
             facts = unit.prospects.facts(stored.id, page, now)
-            decided = judge(page, stored, until=until, mx=mx, facts=facts, now=now)
+            stopwatch = outside.stopwatch
+            decided = judge(page, stored, until=until, mx=answers.words, facts=facts, now=now, stopwatch=stopwatch)
             _save_judged(unit, decided, stored, until, outside.secret, now)
             after = page["prospect_id"][-1]
         if everyone and reaches(until, "nurture"):

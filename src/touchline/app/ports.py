@@ -51,6 +51,14 @@ class Progress(Protocol):
         ...
 
 
+class Stopwatch(Protocol):
+    """Adds up how long each part of long work takes."""
+
+    def timing(self, part: str) -> AbstractContextManager[None]:
+        """Counts the time spent inside for `part`; safe to use in several threads at once."""
+        ...
+
+
 class Resolver(Protocol):
     """Asks DNS where domains take mail."""
 

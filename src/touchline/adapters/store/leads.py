@@ -28,11 +28,13 @@ class Leads:
             wanted.append(select(leads.c.id).where(among(self.connection, leads.c.identity, identities)))
         if profiles:
             wanted.append(select(leads.c.id).where(HAS_PROFILE, among(self.connection, leads.c.profile_url, profiles)))
+        # Two statements: a planner that cannot know how few are found would read every lead to join them.
+        ids = self.connection.execute(union(*wanted)).scalars().all() if wanted else []
         columns = [leads.c.id.label("lead_id"), leads.c.identity, *(leads.c[c.name] for c in LEAD)]
-        if not wanted:
-            return frame(self.connection, select(*columns).where(leads.c.id < 0))
-        ids = union(*wanted).subquery()
-        return frame(self.connection, select(*columns).join(ids, ids.c.id == leads.c.id).order_by(leads.c.id))
+        return frame(
+            self.connection,
+            select(*columns).where(among(self.connection, leads.c.id, ids)).order_by(leads.c.id),
+        )
 
     def by_ids(self, ids: Collection[int]) -> pl.DataFrame:
         """These leads with shadows, as the stages want them, ordered by key."""
