@@ -2,17 +2,20 @@
 
 import contextlib
 import json
+import logging
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Template
 
 import polars as pl
+import structlog
 
 from touchline.adapters import campaign_file
 from touchline.adapters.clock import FixedClock, Stopwatch
@@ -36,10 +39,12 @@ NOW = datetime(2027, 3, 9, 5, tzinfo=UTC)
 SECRET = b"benchmark"
 DOMAINS = 20_000
 BATCH = 50_000
+DAYS = 10
 
 
 def main() -> None:
     name, leads = sys.argv[1], int(sys.argv[2])
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
         for line in CASES[name](Path(folder), leads):
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -88,8 +93,12 @@ def campaign(smtp_port: int = 25, **changes: object) -> Campaign:
 
 
 def zone_file(made: Market, path: Path) -> None:
+    write_zone(made.zone(), path)
+
+
+def write_zone(zone: Mapping[str, str], path: Path) -> None:
     """Every domain answers at once: a time-out would measure the clock, not the work."""
-    answers = (f"{domain} {'none' if kind == 'timeout' else kind}" for domain, kind in made.zone().items())
+    answers = (f"{domain} {'none' if kind == 'timeout' else kind}" for domain, kind in zone.items())
     path.write_text("\n".join(answers) + "\n", "utf-8")
 
 
@@ -138,6 +147,62 @@ def pipeline_sqlite(folder: Path, leads: int) -> Iterator[dict[str, object]]:
 def pipeline_postgresql(folder: Path, leads: int) -> Iterator[dict[str, object]]:
     with postgresql() as url:
         yield from _pipeline(folder, url, leads)
+
+
+def _days(folder: Path, url: str, leads: int) -> Iterator[dict[str, object]]:
+    """A thousand new leads a day into a full store: each day is a run of its own, from new file to enrolled."""
+    markets = [
+        market(7, leads, min(DOMAINS, max(1, leads // 4))),
+        *(market(70 + day, 1_000, 250) for day in range(DAYS)),
+    ]
+    zone = {domain: kind for made in markets for domain, kind in made.zone().items()}
+    write_zone(zone, folder / "zone.txt")
+    for day, made in enumerate(markets):
+        made.write_csv(folder / f"day-{day}.csv")
+    store = Store(url, folder)
+    store.migrate()
+    campaigns.apply(store, campaign(), NOW)
+    days = list[float]()
+    with dns(folder / "zone.txt") as port:
+        parts = outside(store, port)
+        for day in range(DAYS + 1):
+            parts = replace(outside(store, port), clock=FixedClock(NOW + timedelta(days=day)))
+            source = CsvSource(folder / f"day-{day}.csv", batch_rows=BATCH)
+            start = time.perf_counter()
+            done = runs.run(
+                parts,
+                "cloud-costs",
+                until="nurture",
+                limit=None,
+                sources=lambda _, source=source: [source],
+                post=nobody,
+            )
+            if day == 0:
+                continue
+            days.append(time.perf_counter() - start)
+            new = done.imports[0]["counts"]["new"]
+            work = f"{store.engine.name}: day {day} into {leads:,} leads"
+            yield figure(work, 1_000, days[-1], stages=shares(parts.stopwatch, days[-1]), new=new)
+    yield {
+        "work": f"{store.engine.name}: day {DAYS} by day 1",
+        "ratio": round(days[-1] / days[0], 2),
+        "last_three_by_first_three": round(sum(days[-3:]) / sum(days[:3]), 2),
+    }
+    store.close()
+
+
+def nobody(_: object) -> Post:
+    """Sending is no part of a case."""
+    raise NotImplementedError
+
+
+def days_sqlite(folder: Path, leads: int) -> Iterator[dict[str, object]]:
+    yield from _days(folder, "sqlite:///bench.db", leads)
+
+
+def days_postgresql(folder: Path, leads: int) -> Iterator[dict[str, object]]:
+    with postgresql() as url:
+        yield from _days(folder, url, leads)
 
 
 def small(folder: Path, _leads: int) -> Iterator[dict[str, object]]:
@@ -233,6 +298,8 @@ def help_(_folder: Path, _leads: int) -> Iterator[dict[str, object]]:
 CASES: dict[str, Callable[[Path, int], Iterator[dict[str, object]]]] = {
     "pipeline-sqlite": pipeline_sqlite,
     "pipeline-postgresql": pipeline_postgresql,
+    "days-sqlite": days_sqlite,
+    "days-postgresql": days_postgresql,
     "small": small,
     "scoring": scoring,
     "sending": sending,

@@ -263,18 +263,20 @@ def _judge_batch(
     """Judge one page; gives how many rows it had and the key behind which the next one starts."""
     answers = Answers({}, {})
     if reaches(until, "qualify"):
-        with outside.store.reading() as unit:
+        with outside.stopwatch.timing("load"), outside.store.reading() as unit:
             page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
         answers = mail_domains(outside, page)
     now = outside.clock.now()
     with outside.store.transaction() as unit:
-        page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
+        with outside.stopwatch.timing("load"):
+            page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
         if not page.is_empty():
             unit.mx.keep(answers.asked, now)
             facts = unit.prospects.facts(stored.id, page, now)
             stopwatch = outside.stopwatch
             decided = judge(page, stored, until=until, mx=answers.words, facts=facts, now=now, stopwatch=stopwatch)
-            _save_judged(unit, decided, stored, until, outside.secret, now)
+            with stopwatch.timing("save prospects"):
+                _save_judged(unit, decided, stored, until, outside.secret, now)
             after = page["prospect_id"][-1]
         if everyone and reaches(until, "nurture"):
             finished = page.height < size
