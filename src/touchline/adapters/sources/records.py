@@ -84,7 +84,7 @@ class Records:
         """
         frames = [self._frame([])]
         have, end = 0, self._window.place + _BATCH
-        while have * 2 < rows and self._window.place < end and self._spans.more():
+        while have * 10 < rows * 9 and self._window.place < end and self._spans.more():
             frames.append(self._some(rows - have))
             have += frames[-1].height
         return pl.concat(frames, rechunk=True)

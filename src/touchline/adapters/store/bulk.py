@@ -1,7 +1,7 @@
 """The bulk writer: one interface, `executemany` on SQLite and COPY on PostgreSQL."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -108,7 +108,7 @@ class BulkWriter:
         return added.rowcount
 
     def _each(self, table: str, frame: pl.DataFrame, statement: str) -> int:
-        cursor = self._driver().executemany(statement, portable(table, frame).iter_rows())
+        cursor = self._driver().executemany(statement, _rows(portable(table, frame)))
         return int(cursor.rowcount)
 
     def _staged(self, table: str, frame: pl.DataFrame) -> str:
@@ -134,6 +134,12 @@ class BulkWriter:
     def _driver(self) -> Any:
         """The driver's own connection: a million rows must not pass through SQLAlchemy one by one."""
         return self.connection.connection.driver_connection
+
+
+def _rows(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """The rows as Python values: column by column, which takes two thirds of the time of `iter_rows`, in slices that stay small."""
+    for part in frame.iter_slices(10_000):
+        yield from zip(*(column.to_list() for column in part.get_columns()), strict=True)
 
 
 def _names(columns: Iterable[str]) -> str:
