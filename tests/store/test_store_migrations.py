@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from touchline.adapters.store import migrate
@@ -88,7 +88,34 @@ def test_the_migrations_make_the_tables_that_the_queries_know(empty_url, open_st
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         # Alembic compares no conditions of partial indexes, so the databases' own words are compared too.
         assert schema(connection) == wanted
-    assert sum(" WHERE " in line for line in wanted) == 7
+    assert sum(" WHERE " in line for line in wanted) == 8
+
+
+def test_runs_from_before_there_were_schedules_are_kept_there_and_back(empty_url, open_store):
+    store = open_store(empty_url)
+    migrated_to(store, migrate.upgrade, "0001")
+    old = {
+        "id": 7,
+        "campaign_id": 1,
+        "campaign_version": 2,
+        "until": "send",
+        "state": "done",
+        "counts": "{}",
+        "error": None,
+    }
+    names = ", ".join(old)
+    with transaction(store.engine) as connection:
+        query = f"INSERT INTO runs ({names}, started_at) VALUES ({', '.join(f':{n}' for n in old)}, '2027-03-09T05:00:00.000000Z')"
+        connection.execute(text(query), old)
+    store.migrate()
+    with store.transaction() as unit:
+        (row,) = unit.runs.listed(5)
+        assert (row["id"], row["job"], row["state"], row["counts"]) == (7, "run", "done", {})
+        assert row["queued_at"] == row["started_at"]
+        assert unit.runs.open("run", row["queued_at"]) == 8
+    migrated_to(store, migrate.downgrade, "0001")
+    with transaction(store.engine, reading=True) as connection:
+        assert [dict(row) for row in connection.execute(text(f"SELECT {names} FROM runs")).mappings()] == [old]
 
 
 def test_a_migration_that_fails_leaves_nothing(empty_url, open_store):

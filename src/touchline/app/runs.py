@@ -53,7 +53,10 @@ def run(
     """
     with outside.store.transaction() as unit:
         stored = unit.campaigns.get(name)
-        run_id = unit.runs.open(stored.id, stored.version, until, outside.clock.now())
+        now = outside.clock.now()
+        begun = {"campaign_id": stored.id, "campaign_version": stored.version, "until": until}
+        run_id = unit.runs.open("run", now, **begun, state="running", started_at=now)
+        assert run_id is not None
     result = RunResult(run_id, name, stored.version, until)
     logged = log.bind(run=run_id, campaign=name)
     logged.info("run.started", until=until, version=stored.version)
@@ -95,7 +98,8 @@ def _stages(
 def _finish(outside: Outside, result: RunResult, state: str, error: str | None) -> None:
     counts = {"imports": result.imports, "judged": result.judged, "sending": result.sending}
     with outside.store.transaction() as unit:
-        unit.runs.finish(result.run_id, state, counts, outside.clock.now(), error)
+        now = outside.clock.now()
+        unit.runs.set(result.run_id, state=state, counts=counts, finished_at=now, error=error)
 
 
 def history(outside: Outside, limit: int) -> list[Row]:

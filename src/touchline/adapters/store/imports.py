@@ -1,6 +1,5 @@
-"""Imports with their cursor and counts, and runs with theirs."""
+"""Imports with their cursor and counts."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -9,7 +8,7 @@ import polars as pl
 from sqlalchemy import Connection, func, insert, select, update
 
 from touchline.adapters.store.bulk import BulkWriter
-from touchline.adapters.store.tables import import_rows, imports, runs
+from touchline.adapters.store.tables import import_rows, imports
 
 MANY = 20_000
 """Rows of an import that may change what the best plan is."""
@@ -113,37 +112,3 @@ class Imports:
         if outcome:
             query = query.where(import_rows.c.outcome == outcome)
         return [dict(r) for r in self.connection.execute(query).mappings()]
-
-
-class Runs:
-    """Rows of `runs`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-
-    def open(self, campaign_id: int, version: int, until: str, now: datetime) -> int:
-        """Start a run; gives its key."""
-        values = {
-            "campaign_id": campaign_id,
-            "campaign_version": version,
-            "until": until,
-            "state": "running",
-            "counts": "{}",
-            "started_at": now,
-        }
-        return int(self.connection.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one())
-
-    def finish(self, key: int, state: str, counts: Mapping[str, Any], now: datetime, error: str | None = None) -> None:
-        """Close a run as done or failed, with its counts."""
-        values = {
-            "state": state,
-            "counts": json.dumps(counts, sort_keys=True),
-            "finished_at": now,
-            "error": error,
-        }
-        self.connection.execute(update(runs).where(runs.c.id == key).values(values))
-
-    def listed(self, limit: int) -> list[dict[str, Any]]:
-        """The newest first, counts parsed."""
-        rows = self.connection.execute(select(runs).order_by(runs.c.id.desc()).limit(limit)).mappings()
-        return [{**row, "counts": json.loads(row["counts"])} for row in rows]

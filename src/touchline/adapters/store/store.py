@@ -8,12 +8,15 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from touchline.adapters.store import migrate
+from touchline.adapters.store.alerts import Alerts
 from touchline.adapters.store.campaigns import Campaigns, Controls, Mailboxes
 from touchline.adapters.store.engine import BUSY_SECONDS, open_engine, place, transaction
-from touchline.adapters.store.imports import Imports, Runs
+from touchline.adapters.store.imports import Imports
 from touchline.adapters.store.journal import Journal, Senders
 from touchline.adapters.store.leads import Leads
 from touchline.adapters.store.prospects import Prospects
+from touchline.adapters.store.runs import Runs, Workers
+from touchline.adapters.store.schedules import Schedules
 from touchline.adapters.store.suppressions import MxAnswers, Suppressions
 from touchline.adapters.store.touches import Touches
 
@@ -46,8 +49,23 @@ class Unit:
 
     @cached_property
     def runs(self) -> Runs:
-        """Runs."""
+        """Runs and their batches."""
         return Runs(self.connection)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """What starts by itself."""
+        return Schedules(self.connection)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Workers that are alive."""
+        return Workers(self.connection)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """What is wrong."""
+        return Alerts(self.connection)
 
     @cached_property
     def leads(self) -> Leads:

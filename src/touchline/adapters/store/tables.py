@@ -302,19 +302,104 @@ mx_answers = Table(
     Column("checked_at", Instant, nullable=False),
 )
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("job", Text, nullable=False),  # what a slot starts: see app.schedules
+    Column("campaign_id", Key),
+    Column("state", Text, nullable=False),  # active | paused
+    Column("timing", Text, nullable=False),  # JSON: see app.schedules
+    Column("last_slot", Text),  # newest time that has been started or found to need nothing; slots only grow
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
 runs = Table(
     "runs",
     metadata,
     Column("id", Key, primary_key=True),
-    Column("campaign_id", Key, nullable=False),
-    Column("campaign_version", Integer, nullable=False),
-    Column("until", Text, nullable=False),
-    Column("state", Text, nullable=False),  # running | done | failed
+    Column("job", Text, nullable=False),
+    Column("campaign_id", Key),
+    Column("campaign_version", Integer),
+    Column("schedule_id", Key),
+    Column("slot", Text),  # which of the schedule's times this run is for; one run a slot
+    Column("until", Text),  # last stage
+    Column("state", Text, nullable=False),  # queued | running | done | unfinished | failed | cancelled
+    Column("stage", Text),  # where it is, or was when it ended
+    Column("late", Integer, nullable=False),  # 1 where it began after its window
+    Column("cancel", Text),  # who wants it to end before its next batch
+    Column("worker", Text),
+    Column("takeovers", Integer, nullable=False),  # how often another worker went on with it
     Column("counts", Text, nullable=False),
     Column("error", Text),
-    Column("started_at", Instant, nullable=False),
+    Column("queued_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("stop_at", Instant),  # its window's end: it stops between batches then
     Column("finished_at", Instant),
-    Index(None, "campaign_id", "started_at"),
+    UniqueConstraint("schedule_id", "slot"),
+    Index(None, "campaign_id", "queued_at"),
+    Index(None, "queued_at"),
+)
+
+OPEN_RUNS = _partial(
+    "ix_runs_open", runs.c.state.in_([literal_column("'queued'"), literal_column("'running'")]), runs.c.campaign_id
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("run_id", Key, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("state", Text, nullable=False),  # done | retried | set_aside
+    Column("place", Text),  # JSON: what a batch that was set aside covers
+    Column("counts", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    Column("worker", Text),
+    Column("finished_at", Instant, nullable=False),
+)
+
+run_totals = Table(
+    "run_totals",
+    metadata,
+    Column("day", Text, primary_key=True),  # YYYY-MM-DD in UTC
+    Column("job", Text, primary_key=True),
+    Column("campaign_id", Key, primary_key=True),  # 0 where a job has none
+    Column("state", Text, primary_key=True),
+    Column("runs", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("counts", Text, nullable=False),
+)
+"""What is left of runs that retention has removed."""
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", Text, primary_key=True),  # host:pid:nonce
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("queues", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("beat_at", Instant, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("level", Text, nullable=False),  # degraded | failed
+    Column("state", Text, nullable=False),  # open | closed
+    Column("message", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("told_at", Instant),
+    Column("closed_at", Instant),
+    Column("recovery_told_at", Instant),
 )
 
 senders = Table(

@@ -1,0 +1,58 @@
+"""Schedules in the store: when which job starts by itself."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from touchline.adapters.store.tables import campaigns, schedules
+
+
+class Schedules:
+    """Rows of `schedules`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Every schedule with its campaign's name and state, by name; `timing` parsed."""
+        query = (
+            select(schedules, campaigns.c.name.label("campaign"), campaigns.c.state.label("campaign_state"))
+            .outerjoin(campaigns, campaigns.c.id == schedules.c.campaign_id)
+            .order_by(schedules.c.name)
+        )
+        rows = self.connection.execute(query).mappings()
+        return [{**row, "timing": json.loads(row["timing"])} for row in rows]
+
+    def add(self, name: str, job: str, campaign_id: int | None, timing: dict[str, Any], now: datetime) -> int:
+        """Add an active schedule; gives its key."""
+        query = insert(schedules).values(
+            name=name,
+            job=job,
+            campaign_id=campaign_id,
+            state="active",
+            timing=json.dumps(timing, sort_keys=True),
+            created_at=now,
+            updated_at=now,
+        )
+        return int(self.connection.execute(query.returning(schedules.c.id)).scalar_one())
+
+    def set(self, key: int, now: datetime, **values: Any) -> None:
+        """Set columns of one schedule; `timing` is a mapping."""
+        if "timing" in values:
+            values["timing"] = json.dumps(values["timing"], sort_keys=True)
+        self.connection.execute(update(schedules).where(schedules.c.id == key).values(**values, updated_at=now))
+
+    def take(self, key: int, slot: str, now: datetime) -> bool:
+        """Make this the newest slot of an active schedule; False where another process has done so, or it is paused."""
+        query = update(schedules).where(
+            schedules.c.id == key,
+            schedules.c.state == "active",
+            schedules.c.last_slot.is_(None) | (schedules.c.last_slot < slot),
+        )
+        return self.connection.execute(query.values(last_slot=slot, updated_at=now)).rowcount == 1
+
+    def remove(self, key: int) -> None:
+        """Remove one schedule; its runs stay."""
+        self.connection.execute(delete(schedules).where(schedules.c.id == key))
