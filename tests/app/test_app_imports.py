@@ -6,7 +6,8 @@ import pytest
 from office import ANN, TUESDAY, Office, PowerCut
 
 from touchline.adapters.store import tables
-from touchline.app.imports import OUTCOMES, Imported, shown
+from touchline.app.imports import Imported, shown
+from touchline.app.loading import OUTCOMES
 from touchline.model.errors import InvalidInput, NotFound, Refused
 
 MIXED = (

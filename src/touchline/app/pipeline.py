@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from touchline.app.ports import Clock, Probe, Progress, Resolver, Stopwatch, Store, StoredCampaign, Unit
+from touchline.app.ports import Clock, Probe, Progress, Resolver, Row, Stopwatch, Store, StoredCampaign, Unit
 from touchline.model.campaign import Campaign
 from touchline.model.columns import DECISIONS
 from touchline.stages import nurture, qualify, reaches, route, score
@@ -236,25 +236,69 @@ def add_prospects(unit: Unit, decided: pl.DataFrame, stored: StoredCampaign, out
         unit.touches.insert(touches, now)
 
 
-def judge_pending(outside: Outside, stored: StoredCampaign, until: str, limit: int | None) -> int:
-    """Judge prospects that have work to do, all of them where the campaign has a new version; gives how many were looked at.
+@dataclass(slots=True)
+class Judging:
+    """Judging under way: prospects that have work to do, or all of them where the campaign has a new version.
 
     Each batch is one transaction that also moves the cursor, so a killed run goes on behind its last batch.
     """
+
+    outside: Outside
+    stored: StoredCampaign
+    until: str
+    everyone: bool
+    after: int
+    total: int
+    looked_at: int = 0
+    ended: bool = False
+
+    def batch(self, size: int) -> int:
+        """Judge the next prospects, `size` at most; gives how many there were."""
+        height, self.after = _judge_batch(
+            self.outside, self.stored, self.until, after=self.after, size=size, everyone=self.everyone
+        )
+        self.looked_at += height
+        self.ended = height < size
+        self.outside.progress.step("judge", self.looked_at, self.total)
+        return height
+
+    def set_aside(self, size: int) -> Row:
+        """Pass over the next prospects, which keep their work to do; gives their place."""
+        with self.outside.store.transaction() as unit:
+            page = unit.prospects.page(self.stored.id, after=self.after, limit=size, everyone=self.everyone)
+            place = {"after": self.after, "prospects": page.height}
+            self.ended = page.height < size
+            if page.height:
+                keys = page["prospect_id"]
+                self.after = keys[-1]
+                unit.prospects.set(keys.to_list(), self.outside.clock.now(), pending=1)
+            if self.everyone and reaches(self.until, "nurture"):
+                unit.campaigns.set(
+                    self.stored.id, self.outside.clock.now(), **_cursor(self.stored, self.after, self.ended)
+                )
+        return place
+
+
+def judging(outside: Outside, stored: StoredCampaign, until: str) -> Judging:
+    """Begin to judge, or go on behind the last batch of a pass that was cut short."""
     everyone = stored.judged_version < stored.version
     after = stored.judge_cursor if everyone else 0
     with outside.store.transaction() as unit:
         unit.prospects.wake(stored.id, outside.clock.now())
         total = unit.prospects.pending_count(stored.id, everyone=everyone)
-    looked_at = 0
-    while limit is None or looked_at < limit:
-        size = outside.batch_rows if limit is None else min(outside.batch_rows, limit - looked_at)
-        height, after = _judge_batch(outside, stored, until, after=after, size=size, everyone=everyone)
-        looked_at += height
-        outside.progress.step("judge", looked_at, total)
-        if height < size:
-            break
-    return looked_at
+    return Judging(outside, stored, until, everyone, after, total)
+
+
+def judge_pending(outside: Outside, stored: StoredCampaign, until: str, limit: int | None) -> int:
+    """Judge what has work to do, to the end or to a limit; gives how many were looked at."""
+    work = judging(outside, stored, until)
+    while not work.ended and (limit is None or work.looked_at < limit):
+        work.batch(outside.batch_rows if limit is None else min(outside.batch_rows, limit - work.looked_at))
+    return work.looked_at
+
+
+def _cursor(stored: StoredCampaign, after: int, finished: bool) -> dict[str, int]:
+    return {"judged_version": stored.version, "judge_cursor": 0} if finished else {"judge_cursor": after}
 
 
 def _judge_batch(
@@ -279,9 +323,7 @@ def _judge_batch(
                 _save_judged(unit, decided, stored, until, outside.secret, now)
             after = page["prospect_id"][-1]
         if everyone and reaches(until, "nurture"):
-            finished = page.height < size
-            moved = {"judged_version": stored.version, "judge_cursor": 0} if finished else {"judge_cursor": after}
-            unit.campaigns.set(stored.id, now, **moved)
+            unit.campaigns.set(stored.id, now, **_cursor(stored, after, page.height < size))
         outside.probe.reached("judge-before-commit")
     outside.probe.reached("judge-after-commit")
     return page.height, after

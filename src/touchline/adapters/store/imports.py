@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from touchline.adapters.store.bulk import BulkWriter
 from touchline.adapters.store.tables import import_rows, imports
@@ -75,6 +75,16 @@ class Imports:
             "import_rows",
             set_aside.select(pl.lit(key).alias("import_id"), "row", "outcome", "reason", "identity", "raw"),
         )
+
+    def take_back(self, key: int, first: int, last: int, reason: str) -> int:
+        """Forget that rows were rejected for one reason, as if they had never been read; says how many there were."""
+        gone = delete(import_rows).where(
+            import_rows.c.import_id == key, import_rows.c.row.between(first, last), import_rows.c.reason == reason
+        )
+        count = self.connection.execute(gone).rowcount
+        less = {"rows": imports.c.rows - count, "rejected": imports.c.rejected - count}
+        self.connection.execute(update(imports).where(imports.c.id == key).values(less))
+        return count
 
     def finish(self, key: int, state: str, now: datetime, error: str | None = None) -> None:
         """Close an import as done or failed, or open it again as running; it goes on at its cursor."""
