@@ -51,3 +51,9 @@ class Stopwatch:
             taken = time.perf_counter() - start
             with self._lock:
                 self.seconds[part] = self.seconds.get(part, 0.0) + taken
+
+    def taken(self) -> dict[str, float]:
+        """Seconds by part since the last call, which are then forgotten."""
+        with self._lock:
+            taken, self.seconds = self.seconds, {}
+        return taken

@@ -93,6 +93,16 @@ class Runs:
             query = query.where(batches.c.state.in_(states))
         return [_parsed(row) for row in self.connection.execute(query).mappings()]
 
+    def released(self, campaign_id: int) -> list[dict[str, Any]]:
+        """Batches of a campaign's runs that were set aside and are to be tried again, the oldest first."""
+        query = (
+            select(batches)
+            .join(runs, runs.c.id == batches.c.run_id)
+            .where(runs.c.campaign_id == campaign_id, batches.c.state == "released")
+            .order_by(batches.c.run_id, batches.c.number)
+        )
+        return [_parsed(row) for row in self.connection.execute(query).mappings()]
+
     def set_batch(self, run_id: int, number: int, **values: Any) -> None:
         """Set columns of one batch."""
         query = update(batches).where(batches.c.run_id == run_id, batches.c.number == number)
@@ -151,6 +161,13 @@ class Workers:
             name=name, host=host, pid=pid, queues=",".join(queues), started_at=now, beat_at=now
         )
         self.connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"beat_at": now}))
+
+    def alone(self) -> bool:
+        """Whether no other worker is in a transaction that asked the same; until this one ends nobody else is."""
+        if self.connection.dialect.name != "postgresql":
+            return True  # BEGIN IMMEDIATE has made this connection the only writer
+        lock = "SELECT pg_try_advisory_xact_lock(hashtext('touchline workers'))"
+        return bool(self.connection.exec_driver_sql(lock).scalar_one())
 
     def listed(self) -> list[dict[str, Any]]:
         """Every worker, by name."""

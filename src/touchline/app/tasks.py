@@ -1,0 +1,248 @@
+"""The parts of a run: harvesting a source, trying batches again, judging, sending, chores; each goes batch by batch."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from touchline.app import loading
+from touchline.app.claims import Post
+from touchline.app.pipeline import Judging, Outside, judging
+from touchline.app.ports import Row, Source, StoredCampaign
+from touchline.app.sending import may_send, send_due
+from touchline.model.errors import Refused
+from touchline.stages import reaches
+
+SENDS = 500
+"""Messages in a batch of sending."""
+
+
+class Task(Protocol):
+    """One part of a run."""
+
+    @property
+    def stage(self) -> str:
+        """The stage it belongs to."""
+        ...
+
+    def batch(self) -> dict[str, Any] | None:
+        """Do the next batch in a transaction of its own and give its counts; None where nothing is left."""
+        ...
+
+    def set_aside(self) -> tuple[Row, dict[str, Any]] | None:
+        """Pass over the next batch; gives its place and counts, or None where the task has to end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and threads."""
+        ...
+
+
+@dataclass(slots=True)
+class Bench:
+    """What runs are worked on with.
+
+    Attributes:
+        outside: Made anew for each run.
+        sources: Opens a campaign's sources.
+        post: Prepares sending.
+        chores: Jobs without a campaign: each call does one batch and gives its counts, None when there is no more.
+        worker: Name of this process.
+    """
+
+    outside: Callable[[], Outside]
+    sources: Callable[[StoredCampaign], Iterable[Source]]
+    post: Callable[[StoredCampaign], Post]
+    chores: Mapping[str, Callable[[], dict[str, Any] | None]]
+    worker: str
+
+
+def tasks(bench: Bench, outside: Outside, row: Row, stored: StoredCampaign | None) -> Iterator[Task]:
+    """The parts of a run in order, each made when the one before has ended."""
+    if stored is None:
+        yield Chore(row["job"], bench.chores[row["job"]])
+        return
+    until = row["until"] or "send"
+    if row["job"] != "send":
+        upto = "nurture" if reaches(until, "send") else until
+        yield Again(outside, stored, bench.sources, upto)
+        for source in bench.sources(stored):
+            yield Harvest(outside, stored, source, upto)
+        if reaches(until, "score"):
+            yield Judge(outside, stored, upto)
+    if reaches(until, "send"):
+        yield Send(stored, bench.post)
+
+
+@dataclass(slots=True)
+class Harvest:
+    """One source."""
+
+    outside: Outside
+    stored: StoredCampaign
+    source: Source
+    until: str
+    stage: str = "harvest"
+    _load: loading.Load | None = None
+    _batches: Generator[dict[str, int]] | None = None
+    _known: bool = False
+
+    def batch(self) -> dict[str, Any] | None:
+        """The next rows."""
+        if self._load is None and not self._known:
+            self._begin()
+        if self._load is None:
+            return None
+        if self._batches is None:
+            self._batches = loading.batches(self._load)
+        try:
+            return next(self._batches, None)
+        except BaseException:
+            # The store has the cursor; a load that failed is begun anew behind its last batch.
+            self._batches = None
+            raise
+
+    def _begin(self) -> None:
+        described = self.source.describe()
+        with self.outside.store.reading() as unit:
+            last = unit.imports.latest(self.stored.id, described.fingerprint)
+        self._known = last is not None and last["state"] == "done"
+        if not self._known:
+            self._load = loading.begun(self.outside, self.stored, self.source, "csv", self.until, last)
+
+    def set_aside(self) -> tuple[Row, dict[str, Any]] | None:
+        """Reject the next rows as a batch that failed."""
+        return loading.set_aside(self._load) if self._load is not None else None
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
+
+@dataclass(slots=True)
+class Again:
+    """Batches of earlier runs that were set aside and that a person wants tried again."""
+
+    outside: Outside
+    stored: StoredCampaign
+    sources: Callable[[StoredCampaign], Iterable[Source]]
+    until: str
+    stage: str = "harvest"
+    _now: Row | None = None
+
+    def batch(self) -> dict[str, Any] | None:
+        """The next of them."""
+        with self.outside.store.reading() as unit:
+            waiting = unit.runs.released(self.stored.id)
+        if not waiting:
+            return None
+        self._now = waiting[0]
+        place = self._now["place"]
+        counts = self._again(place) if place and "import" in place else {}
+        with self.outside.store.transaction() as unit:
+            unit.runs.set_batch(self._now["run_id"], self._now["number"], state="retried")
+        return counts
+
+    def _again(self, place: Row) -> dict[str, int]:
+        with self.outside.store.reading() as unit:
+            wanted = unit.imports.get(place["import"])
+        for source in self.sources(self.stored):
+            if wanted is not None and source.describe().fingerprint == wanted["fingerprint"]:
+                return loading.again(self.outside, self.stored, source, "csv", self.until, place)
+        raise Refused("The file of this batch is not where the campaign looks.", hint="Put it back, then retry.")
+
+    def set_aside(self) -> tuple[Row, dict[str, Any]] | None:
+        """Set it aside anew, under this run."""
+        if self._now is None:
+            return None
+        with self.outside.store.transaction() as unit:
+            unit.runs.set_batch(self._now["run_id"], self._now["number"], state="retried")
+        place, self._now = self._now["place"], None
+        return place, {}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass(slots=True)
+class Judge:
+    """Prospects that have work to do."""
+
+    outside: Outside
+    stored: StoredCampaign
+    until: str
+    stage: str = "judge"
+    _judging: Judging | None = None
+
+    def batch(self) -> dict[str, Any] | None:
+        """The next prospects."""
+        work = self._begun()
+        if work.ended:
+            return None
+        height = work.batch(self.outside.batch_rows)
+        return {"prospects": height} if height else None
+
+    def _begun(self) -> Judging:
+        if self._judging is None:
+            # The campaign may have a new version since the run began to harvest.
+            with self.outside.store.reading() as unit:
+                stored = unit.campaigns.by_id(self.stored.id)
+            self._judging = judging(self.outside, stored, self.until)
+        return self._judging
+
+    def set_aside(self) -> tuple[Row, dict[str, Any]] | None:
+        """Leave the next prospects for the next run."""
+        return self._begun().set_aside(self.outside.batch_rows), {}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass(slots=True)
+class Send:
+    """Touches that are due."""
+
+    stored: StoredCampaign
+    post: Callable[[StoredCampaign], Post]
+    stage: str = "send"
+    _post: Post | None = None
+    _ended: bool = False
+
+    def batch(self) -> dict[str, Any] | None:
+        """The next messages."""
+        if self._ended:
+            return None
+        if self._post is None:
+            may_send(self.stored)
+            self._post = self.post(self.stored)
+        self._post = replace(self._post, counts=type(self._post.counts)(), notes=[])
+        counts = dict(send_due(self._post, self.stored, SENDS))
+        self._ended = sum(counts.get(result, 0) for result in ("sent", "deferred", "failed", "uncertain")) < SENDS
+        return counts or None
+
+    def set_aside(self) -> tuple[Row, dict[str, Any]] | None:
+        """What a failed batch held goes back by itself; the next tick finds it."""
+        return None
+
+    def close(self) -> None:
+        """Sessions end with each batch."""
+
+
+@dataclass(slots=True)
+class Chore:
+    """A job without a campaign."""
+
+    stage: str
+    work: Callable[[], dict[str, Any] | None]
+
+    def batch(self) -> dict[str, Any] | None:
+        """The next part."""
+        return self.work()
+
+    def set_aside(self) -> tuple[Row, dict[str, Any]] | None:
+        """The next run does it."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,195 @@
+"""A run's work, one batch at a time, on whichever worker: what the durable engine calls until there is no more."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from touchline.app.pipeline import Outside
+from touchline.app.ports import Row, Unit
+from touchline.app.tasks import Bench, Task, tasks
+from touchline.model.errors import Permanent, Refused, StoreUnavailable, TouchlineError, Transient
+
+log = structlog.get_logger(__name__)
+
+TRIES = 4
+"""How often a batch is tried before it is set aside."""
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
+"""Seconds before a batch is tried again; each wait is three times the one before."""
+
+TAKEOVERS = 5
+"""How often in a row other workers go on with a run, none of them coming past its next batch, before it is given up."""
+
+ENDED = ("done", "unfinished", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of one call.
+
+    Attributes:
+        more: The run goes on.
+        wait: Seconds before it does.
+        lost: Another worker has taken the run over.
+    """
+
+    more: bool
+    wait: float = 0.0
+    lost: bool = False
+
+
+@dataclass(slots=True)
+class _Open:
+    """A run that this process works on."""
+
+    outside: Outside
+    tasks: Iterator[Task]
+    task: Task | None
+    failures: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+class Work:
+    """Runs under way in this process; where each stands is in the store, so any of them can be dropped at any time."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._open: dict[int, _Open] = {}
+
+    def advance(self, run_id: int) -> Step:
+        """Do one batch of a run. What it does is kept as a whole or not at all, and calling again is always safe."""
+        try:
+            return self._advance(run_id)
+        except StoreUnavailable as error:
+            # Nothing can be written down now. The run waits until the database is back, however long that takes.
+            log.warning("run.waits", run=run_id, error=error.message)
+            self.drop(run_id)
+            return Step(more=True, wait=LONGEST_WAIT / 3)
+
+    def drop(self, run_id: int) -> None:
+        """Forget what is held in memory of a run."""
+        held = self._open.pop(run_id, None)
+        if held is not None and held.task is not None:
+            held.task.close()
+
+    def _advance(self, run_id: int) -> Step:
+        outside = self._bench.outside() if run_id not in self._open else self._open[run_id].outside
+        with outside.store.transaction() as unit:
+            row = unit.runs.get(run_id, lock=True)
+            gate = self._gate(unit, row, outside)
+        if row is None or gate is not None:
+            self.drop(run_id)
+            return gate or Step(more=False)
+        run = self._open.get(run_id)
+        if run is None:
+            stored = None
+            if row["campaign_id"] is not None:
+                with outside.store.reading() as unit:
+                    stored = unit.campaigns.by_id(row["campaign_id"])
+            parts = tasks(self._bench, outside, row, stored)
+            run = self._open[run_id] = _Open(outside, parts, next(parts, None))
+        # A task with nothing left is no step: a worker that dies at each of its steps would never come past it.
+        while run.task is not None:
+            step = self._batch(run_id, run, run.task)
+            if step is not None:
+                return step
+            run.task.close()
+            run.task, run.failures = next(run.tasks, None), 0
+        self._finish(run_id, run)
+        return Step(more=False)
+
+    def _gate(self, unit: Unit, row: Row | None, outside: Outside) -> Step | None:
+        """Whether the run may go on here; where it may not, its end is written down."""
+        if row is None or row["state"] in ENDED:
+            return Step(more=False)
+        key, now = row["id"], outside.clock.now()
+        if row["cancel"] is not None:
+            unit.runs.set(key, state="cancelled", finished_at=now, error=f"cancelled by {row['cancel']}")
+            return Step(more=False)
+        if row["stop_at"] is not None and now >= row["stop_at"]:
+            unit.runs.set(key, state="unfinished", finished_at=now, error="the window closed; the next run goes on")
+            return Step(more=False)
+        if row["state"] == "queued":
+            unit.runs.set(key, state="running", started_at=now, worker=self._bench.worker)
+        elif row["worker"] != self._bench.worker:
+            if key in self._open:
+                return Step(more=False, lost=True)
+            if row["takeovers"] >= TAKEOVERS:
+                error = f"{TAKEOVERS} workers have died over it; look at their logs, then: touchline runs retry {key}"
+                unit.runs.set(key, state="failed", finished_at=now, error=error)
+                return Step(more=False)
+            unit.runs.set(key, worker=self._bench.worker, takeovers=row["takeovers"] + 1)
+        return None
+
+    def _batch(self, run_id: int, run: _Open, task: Task) -> Step | None:
+        """Do one batch; None where the task has nothing left."""
+        try:
+            with run.outside.stopwatch.timing("batch"):
+                counts = task.batch()
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one batch, the others go on; it is written down
+            return self._failed(run_id, run, task, error)
+        if counts is None:
+            return None
+        self._write(run_id, run, task.stage, "done", counts, attempts=run.failures + 1)
+        run.failures = 0
+        return Step(more=True)
+
+    def _failed(self, run_id: int, run: _Open, task: Task, error: Exception) -> Step:
+        """Try again later, or set the batch aside."""
+        run.failures += 1
+        said = str(error) if isinstance(error, TouchlineError) else f"{type(error).__name__}: {error}"
+        log.warning("batch.failed", run=run_id, stage=task.stage, attempt=run.failures, exc_info=error)
+        # What a person has to change first does not get better by waiting; who lost a race may look again at once.
+        hopeless = isinstance(error, Permanent) and not isinstance(error, Refused)
+        if run.failures < TRIES and not hopeless:
+            return Step(more=True, wait=min(FIRST_WAIT * 3 ** (run.failures - 1), LONGEST_WAIT))
+        passed = None if hopeless or isinstance(error, Transient) else task.set_aside()
+        place, counts = passed or (None, {})
+        run.errors.append(said)
+        self._write(run_id, run, task.stage, "set_aside", counts, attempts=run.failures, error=said, place=place)
+        run.failures = 0
+        if passed is None:
+            task.close()
+            run.task = next(run.tasks, None)
+        return Step(more=True)
+
+    def _write(self, run_id: int, run: _Open, stage: str, state: str, counts: dict[str, Any], **values: Any) -> None:
+        """Write a batch down and add it to its run."""
+        now, taken = run.outside.clock.now(), run.outside.stopwatch.taken()
+        seconds = taken.pop("batch", 0.0)
+        with run.outside.store.transaction() as unit:
+            row = unit.runs.get(run_id, lock=True)
+            assert row is not None
+            worker = self._bench.worker
+            unit.runs.add_batch(run_id, stage, state, now, counts=counts, seconds=seconds, worker=worker, **values)
+            whole = {stage: counts, "batches": {state: 1}, "seconds": taken}
+            # Only deaths without a batch between them speak against the run.
+            unit.runs.set(run_id, stage=stage, counts=added(row["counts"], whole), takeovers=0)
+
+    def _finish(self, run_id: int, run: _Open) -> None:
+        with run.outside.store.transaction() as unit:
+            row = unit.runs.get(run_id, lock=True)
+            assert row is not None
+            aside = unit.runs.batches(run_id, states=["set_aside"])
+            done = row["counts"].get("batches", {}).get("done", 0)
+            failed = any(batch["place"] is None for batch in aside) or (aside and not done)
+            error = f"{len(aside)} batches set aside, the last: {aside[-1]['error']}" if aside else None
+            now = run.outside.clock.now()
+            unit.runs.set(run_id, state="failed" if failed else "done", finished_at=now, error=error)
+        self.drop(run_id)
+        log.info("run.ended", run=run_id, state="failed" if failed else "done", error=error)
+
+
+def added(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts of two pieces of work together, however deep they are nested."""
+    whole = dict(one)
+    for name, value in two.items():
+        if isinstance(value, Mapping):
+            whole[name] = added(whole.get(name, {}), value)
+        else:
+            whole[name] = round(whole.get(name, 0) + value, 6)
+    return whole

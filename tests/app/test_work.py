@@ -1,0 +1,250 @@
+"""A run batch by batch: it stops between batches, goes on anywhere, and what fails is set aside and tried again."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from office import TUESDAY, WEDNESDAY, Office
+
+from touchline.adapters.store import tables
+from touchline.app.tasks import Bench
+from touchline.app.work import TAKEOVERS, TRIES, Step, Work, added
+from touchline.model.errors import SourceUnavailable, StoreUnavailable
+
+ROWS = 130
+"""Three whole batches of the office and ten rows."""
+
+
+class Shop:
+    """Runs of one office, as workers see them."""
+
+    def __init__(self, office: Office) -> None:
+        self.office = office
+        office.apply()
+        self.files = [office.people(ROWS)]
+
+    def worker(self, name: str = "one", **chores: Callable[[], dict[str, int] | None]) -> Work:
+        office = self.office
+        return Work(Bench(lambda: office.outside, lambda _: self.files, lambda _: office.post(), chores, name))
+
+    def open(self, job: str = "daily", until: str = "nurture", **values: object) -> int:
+        office = self.office
+        given = {"campaign_id": office.stored().id, "campaign_version": 1, "until": until} | values
+        with office.store.transaction() as unit:
+            key = unit.runs.open(job, office.now, **given)
+        assert key is not None
+        return key
+
+    def row(self, key: int) -> dict:
+        with self.office.store.reading() as unit:
+            row = unit.runs.get(key)
+        assert row is not None
+        return row
+
+    def batches(self, key: int) -> list[tuple[str, str, int]]:
+        with self.office.store.reading() as unit:
+            return [(row["stage"], row["state"], row["attempts"]) for row in unit.runs.batches(key)]
+
+
+@pytest.fixture
+def shop(either: Office) -> Shop:
+    return Shop(either)
+
+
+@pytest.fixture
+def small(office: Office) -> Shop:
+    return Shop(office)
+
+
+def through(work: Work, key: int) -> list[float]:
+    """Advance to the end; gives the waits."""
+    waits = list[float]()
+    for _ in range(100):
+        step = work.advance(key)
+        if step.wait:
+            waits.append(step.wait)
+        if not step.more:
+            return waits
+    raise AssertionError("the run never ends")
+
+
+def fails(office: Office, point: str, error: BaseException, nth: int, times: int) -> None:
+    """Let a point raise at its n-th passing from now and at the ones after it."""
+
+    def act() -> None:
+        raise error
+
+    for each in range(nth, nth + times):
+        office.points.at(point, act, each)
+
+
+def test_a_daily_run_harvests_and_judges_and_keeps_what_each_batch_did(shop: Shop) -> None:
+    key = shop.open()
+    assert through(shop.worker(), key) == []
+    row = shop.row(key)
+    assert (row["state"], row["worker"], row["error"]) == ("done", "one", None)
+    assert row["counts"]["harvest"]["new"] == ROWS
+    assert row["counts"]["batches"] == {"done": 4}
+    assert row["counts"]["seconds"]["save leads"] > 0
+    assert shop.batches(key) == [("harvest", "done", 1)] * 4
+    assert shop.worker().advance(key) == Step(more=False)
+
+
+def test_a_run_that_ends_with_sending_sends_what_is_due(small: Shop) -> None:
+    through(small.worker(), small.open())
+    small.office.now = WEDNESDAY
+    key = small.open("send", until="send")
+    through(small.worker(), key)
+    assert small.row(key)["counts"]["send"]["sent"] == ROWS == len(small.office.taken())
+
+
+def test_a_window_that_closes_stops_between_batches_and_the_next_run_goes_on(shop: Shop) -> None:
+    work, key = shop.worker(), shop.open(stop_at=TUESDAY + timedelta(hours=1))
+    work.advance(key)
+    shop.office.later(hours=1)
+    assert not work.advance(key).more
+    assert shop.row(key)["state"] == "unfinished"
+    assert shop.batches(key) == [("harvest", "done", 1)]
+    after = shop.open()
+    through(shop.worker("two"), after)
+    assert shop.row(after)["counts"]["harvest"]["new"] == ROWS - 40
+
+
+def test_a_run_that_a_person_cancels_ends_before_its_next_batch(small: Shop) -> None:
+    work, key = small.worker(), small.open()
+    work.advance(key)
+    with small.office.store.transaction() as unit:
+        unit.runs.set(key, cancel="mara")
+    assert not work.advance(key).more
+    assert (small.row(key)["state"], small.row(key)["error"]) == ("cancelled", "cancelled by mara")
+
+
+def test_another_worker_goes_on_and_the_first_one_is_told(shop: Shop) -> None:
+    first, second, key = shop.worker(), shop.worker("two"), shop.open()
+    first.advance(key)
+    assert second.advance(key).more
+    assert first.advance(key) == Step(more=False, lost=True)
+    through(second, key)
+    row = shop.row(key)
+    assert (row["state"], row["worker"]) == ("done", "two")
+    assert row["counts"]["harvest"]["new"] == ROWS
+
+
+def test_a_run_that_kills_its_workers_is_given_up(small: Shop) -> None:
+    key = small.open()
+    assert small.worker().advance(key).more
+    fails(small.office, "import-before-commit", KeyboardInterrupt(), nth=1, times=TAKEOVERS)
+    for name in range(TAKEOVERS):
+        with pytest.raises(KeyboardInterrupt):
+            small.worker(f"w{name}").advance(key)
+    assert not small.worker("last").advance(key).more
+    row = small.row(key)
+    assert row["state"] == "failed"
+    assert f"touchline runs retry {key}" in row["error"]
+
+
+def test_a_batch_that_fails_is_tried_again_with_growing_waits(small: Shop) -> None:
+    key = small.open()
+    fails(small.office, "import-before-commit", ValueError("odd"), nth=2, times=2)
+    assert through(small.worker(), key) == [1.0, 3.0]
+    assert small.row(key)["state"] == "done"
+    assert small.row(key)["counts"]["harvest"]["new"] == ROWS
+    assert small.batches(key)[1] == ("harvest", "done", 3)
+
+
+def test_a_batch_that_fails_always_is_set_aside_and_the_rest_goes_on(shop: Shop) -> None:
+    office, key = shop.office, shop.open()
+    fails(office, "import-before-commit", ValueError("odd"), nth=2, times=TRIES)
+    through(shop.worker(), key)
+    row = shop.row(key)
+    assert row["state"] == "done"
+    assert "odd" in row["error"]
+    assert row["counts"]["harvest"] == {"new": ROWS - 40, "rejected": 40}
+    assert shop.batches(key)[1] == ("harvest", "set_aside", TRIES)
+    (load,) = office.rows(tables.imports)
+    assert (load["rows"], load["new"], load["rejected"], load["state"]) == (ROWS, ROWS - 40, 40, "done")
+
+    with office.store.transaction() as unit:
+        (aside,) = unit.runs.batches(key, states=["set_aside"])
+        unit.runs.set_batch(key, aside["number"], state="released")
+    later = shop.open()
+    through(shop.worker("two"), later)
+    assert shop.row(later)["counts"]["harvest"] == {"new": 40}
+    (load,) = office.rows(tables.imports)
+    assert (load["rows"], load["new"], load["rejected"]) == (ROWS, ROWS, 0)
+    assert shop.batches(key)[1] == ("harvest", "retried", TRIES)
+
+
+def test_a_batch_of_judging_that_fails_keeps_its_work_to_do(small: Shop) -> None:
+    office = small.office
+    office.load(small.files[0])
+    small.files = []
+    key = small.open()
+    fails(office, "judge-before-commit", ValueError("odd"), nth=2, times=TRIES)
+    through(small.worker(), key)
+    assert small.row(key)["counts"]["judge"] == {"prospects": ROWS - 40}
+    with office.store.reading() as unit:
+        assert unit.prospects.pending_count(office.stored().id, everyone=False) == 40
+    again = small.open()
+    through(small.worker(), again)
+    assert small.row(again)["counts"]["judge"] == {"prospects": 40}
+
+
+def test_a_file_that_cannot_be_read_does_not_keep_the_others_from_it(small: Shop) -> None:
+    office = small.office
+    bad = office.csv("not a list", header="\0\0\0\0")
+    small.files = [bad, *small.files]
+    key = small.open()
+    through(small.worker(), key)
+    row = small.row(key)
+    assert row["state"] == "failed"
+    assert row["counts"]["harvest"]["new"] == ROWS
+    assert row["counts"]["batches"] == {"done": 4, "set_aside": 1}
+
+
+def test_a_source_that_is_away_is_waited_for_and_then_left_for_the_next_run(small: Shop) -> None:
+    key = small.open()
+    fails(small.office, "import-before-commit", SourceUnavailable("away"), nth=1, times=TRIES)
+    assert through(small.worker(), key) == [1.0, 3.0, 9.0]
+    assert small.row(key)["state"] == "failed"
+    after = small.open()
+    through(small.worker(), after)
+    assert small.row(after)["counts"]["harvest"] == {"new": ROWS}
+
+
+def test_a_database_that_is_away_is_waited_for_however_long(small: Shop) -> None:
+    key = small.open()
+    fails(small.office, "import-before-commit", StoreUnavailable("away"), nth=2, times=3 * TRIES)
+    waits = through(small.worker(), key)
+    assert waits == [10.0] * (3 * TRIES)
+    assert small.row(key)["state"] == "done"
+    assert small.row(key)["counts"]["harvest"]["new"] == ROWS
+
+
+def test_dropping_what_is_in_memory_at_any_moment_changes_no_decision(office: Office) -> None:
+    shop = Shop(office)
+    whole = shop.open()
+    names = count()
+    for _ in range(50):
+        # A new process for every batch.
+        if not shop.worker(f"w{next(names)}").advance(whole).more:
+            break
+    assert shop.row(whole)["state"] == "done"
+    assert shop.row(whole)["counts"]["harvest"] == {"new": ROWS}
+    assert len(office.touches()) == ROWS
+
+
+def test_a_chore_goes_on_until_it_has_no_more(small: Shop) -> None:
+    parts = [{"removed": 2}, {"removed": 1}, None]
+    key = small.open("retention", campaign_id=None, campaign_version=None, until=None)
+    through(small.worker(retention=lambda: parts.pop(0)), key)
+    assert small.row(key)["counts"]["retention"] == {"removed": 3}
+
+
+def test_counts_add_up_however_deep() -> None:
+    assert added({"a": 1, "b": {"c": 2}}, {"b": {"c": 1, "d": 0.5}, "e": {"f": 1}}) == {
+        "a": 1,
+        "b": {"c": 3, "d": 0.5},
+        "e": {"f": 1},
+    }
