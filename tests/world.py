@@ -30,15 +30,26 @@ class Zygote:
         assert self.process.stdout is not None
         assert self.process.stdout.readline().strip() == "ready"
 
-    def run(self, argv: list[str], env: dict[str, str], cwd: Path) -> "Done":
+    def run(
+        self,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: Path,
+        *,
+        killed_after: float | None = None,
+        largest_file: int | None = None,
+        unprivileged: bool = False,
+    ) -> "Done":
+        """One command: killed after so many seconds, with no file growing beyond so many bytes, or as no more than the files' owner."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         out, err = self.scratch / "out.txt", self.scratch / "err.txt"
-        request = {"argv": argv, "env": env, "cwd": str(cwd), "out": str(out), "err": str(err)}
+        request: dict[str, object] = {"argv": argv, "env": env, "cwd": str(cwd), "out": str(out), "err": str(err)}
+        request |= {"killed_after": killed_after, "largest_file": largest_file, "unprivileged": unprivileged}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        code = int(self.process.stdout.readline())
-        return Done(argv, code, out.read_text("utf-8"), err.read_text("utf-8"))
+        code, seconds, peak = json.loads(self.process.stdout.readline())
+        return Done(argv, code, out.read_text("utf-8"), err.read_text("utf-8"), seconds, peak)
 
     def close(self) -> None:
         assert self.process.stdin is not None
@@ -56,6 +67,9 @@ class Done:
     code: int
     out: str
     err: str
+    seconds: float
+    peak: int
+    """The most memory that it held, in KiB."""
 
     @property
     def json(self) -> Any:
@@ -89,9 +103,25 @@ class World:
             **self.extra,
         }
 
-    def run(self, *argv: str, now: str = TUESDAY, code: int | None = 0, **variables: str) -> Done:
-        """One command; asserts its exit code unless `code` is None."""
-        done = self.zygote.run(list(argv), self.environment | {"TOUCHLINE_NOW": now} | variables, self.home)
+    def run(
+        self,
+        *argv: str,
+        now: str = TUESDAY,
+        code: int | None = 0,
+        killed_after: float | None = None,
+        largest_file: int | None = None,
+        unprivileged: bool = False,
+        **variables: str,
+    ) -> Done:
+        """One command; asserts its exit code unless `code` is None. For what may befall it see `Zygote.run`."""
+        done = self.zygote.run(
+            list(argv),
+            self.environment | {"TOUCHLINE_NOW": now} | variables,
+            self.home,
+            killed_after=killed_after,
+            largest_file=largest_file,
+            unprivileged=unprivileged,
+        )
         assert code is None or done.code == code, f"{argv} gave {done.code}:\n{done.out}\n{done.err}"
         return done
 

@@ -1,5 +1,6 @@
 """Wrong and hostile input: one clear message, a stable exit code, and nothing half-written."""
 
+import csv
 import io
 import json
 import zipfile
@@ -44,26 +45,67 @@ def workbook() -> bytes:
     return file.getvalue()
 
 
-NO_LISTS = (
-    (b"", "is empty"),
-    (b"\n\n\n", "is empty"),
-    (GOOD * 3, "no header"),
-    (b"colour,shape\nred,round\n", "No column"),
-    (b"email,E-mail\na@firm1.com,b@firm1.com\n", "two columns for email"),
-    (b"x" * 2_000_000, "longer than"),
-    (bytes(5_000), "NUL"),
-    (workbook(), "Excel workbook"),
-    (b"\x1f\x8b\x08\x00" + bytes(99), "gzip"),
-    (b"\xff\xfe\x00\x00" + "email\na@firm1.com".encode("utf-32-le"), "UTF-32"),
-    (b"<!DOCTYPE html><html>log in</html>", "web page"),
-)
+def no_list(world: World, *told: tuple[bytes, str]) -> None:
+    """Each of these files is refused in these words, and nothing is kept."""
+    for content, said in told:
+        (world.home / "odd.csv").write_bytes(content)
+        assert said in refused(world, "import", "odd.csv", "-c", "spring")
+    nothing_kept(world)
 
 
-def test_a_file_that_is_no_list_of_leads_is_refused(ready: World) -> None:
-    for content, said in NO_LISTS:
-        (ready.home / "odd.csv").write_bytes(content)
-        assert said in refused(ready, "import", "odd.csv", "-c", "spring")
-    nothing_kept(ready)
+def test_an_empty_file_is_refused(ready: World) -> None:
+    no_list(ready, (b"", "is empty"), (b"\n\n\n", "is empty"), (b"\xef\xbb\xbf", "is empty"))
+
+
+def test_a_file_without_a_header_is_refused(ready: World) -> None:
+    no_list(ready, (GOOD * 3, "no header"))
+
+
+def test_a_list_that_says_of_nobody_who_they_are_is_refused_with_the_columns_it_has(ready: World) -> None:
+    no_list(ready, (b"colour,shape\nred,round\n", "No column"), (b"first_name,employees\nAnn,5\n", "'first_name'"))
+
+
+def test_two_columns_for_one_field_are_refused_with_both_names(ready: World) -> None:
+    content = b"email,E-mail\na@firm1.com,b@firm1.com\n"
+    no_list(ready, (content, "two columns for email"), (content, "'E-mail'"))
+
+
+def test_a_file_of_another_kind_is_refused_by_name(ready: World) -> None:
+    utf_32 = b"\xff\xfe\x00\x00" + "email\na@firm1.com".encode("utf-32-le")
+    no_list(
+        ready,
+        (workbook(), "Excel workbook"),
+        (b"\x1f\x8b\x08\x00" + bytes(99), "gzip"),
+        (utf_32, "UTF-32"),
+        (b"<!DOCTYPE html><html>log in</html>", "web page"),
+        (bytes(5_000), "NUL"),
+        (b"x" * 2_000_000, "longer than"),
+    )
+
+
+def test_a_file_in_another_encoding_is_read_as_what_it_is(ready: World) -> None:
+    for number, encoding in enumerate(("utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "utf-8-sig")):
+        text = f"email,first_name,city\nren{number}@firm0.com,Renée,Köln\n"
+        (ready.home / "odd.csv").write_bytes(text.encode(encoding))
+        assert ready.run("import", "odd.csv", "-c", "spring", "--json").json["counts"]["new"] == 1, encoding
+    found = {(lead["first_name"], lead["city"]) for lead in ready.run("leads", "list", "--json").json}
+    assert found == {("Renée", "Köln")}
+
+
+def test_a_line_of_a_hundred_megabytes_costs_its_row_and_hardly_any_memory(ready: World) -> None:
+    rows = HEADER + GOOD, b",Long,Firm\nlast@firm6.com,Last,Firm\n"
+    peaks = []
+    for megabytes in (2, 100):
+        with (ready.home / "odd.csv").open("wb") as file:
+            file.write(rows[0])
+            for _ in range(megabytes):
+                file.write(b"x" * 1_000_000)
+            file.write(rows[1])
+        done = ready.run("import", "odd.csv", "-c", "spring", "--json")
+        assert (done.json["rows"], done.json["counts"]["rejected"]) == (3, 1)
+        assert {"outcome": "rejected", "reason": "line_too_long", "rows": 1} in done.json["reasons"]
+        peaks.append(done.peak / 1024)
+    assert peaks[1] < peaks[0] + 50, "MiB"
 
 
 def test_paths_that_are_no_file_are_refused(ready: World) -> None:
@@ -117,31 +159,75 @@ def with_change(world: World, old: str, new: str) -> str:
     return "changed.toml"
 
 
-WRONG_CAMPAIGNS = (
-    ("otherwise =", "otherwize =", "unknown key 'otherwize', did you mean 'otherwise'?"),
-    ("daily_cap", "daylicap", "did you mean 'daily_cap'?"),
-    ("employees < 10", "employes < 10", "no column 'employes', did you mean 'employees'?"),
-    ("employees < 10", "employees + 1 < 10", "rules[too small].when"),
-    ("employees < 10", "title ~ 'x'", "rules[too small].when"),
-    ("employees < 10", "employees < (SELECT 1)", "rules[too small].when"),
-    ("employees < 10", "employees < 10; DROP TABLE leads", "rules[too small].when"),
-    ("company | default: 'your team'", "compnay | default: 'your team'", "did you mean 'company'?"),
-    ("how does", "{% for i in (1..999999999) %}x{% endfor %}", "a range such as (1..9) is not for messages"),
-    ("how does", "{% for i in tech %}", "sequences.short.steps[hello].text"),
-    ("how does", "{% include 'x' %}", "sequences.short.steps[hello].text"),
-    ("how does", "{{ first_name", "sequences.short.steps[hello].text"),
-    ('sequence = "short"', 'sequence = "shrot"', "did you mean 'short'?"),
-    ('mode = "automatic"', "mode = automatic", "is not TOML"),
-    ('name = "Mara Ellin"', 'name = "Mara\\r\\nBcc: spy@firm3.com"', "mailboxes[1].name: a name is one line"),
-    ("mara@quillmast.example", "mara@quillmast.example\\r\\nBcc: spy@firm3.com", "address"),
-    ("Europe/Berlin", "Europe/Berln", "did you mean 'Europe/Berlin'?"),
-)
+def wrong_campaigns(world: World, *told: tuple[str, str, str]) -> None:
+    """Each of these changes of the campaign is refused in these words, and the campaign stays as it was."""
+    for old, new, said in told:
+        assert said in refused(world, "campaign", "apply", with_change(world, old, new))
+    assert [c["version"] for c in world.run("campaign", "list", "--json").json] == [1]
 
 
-def test_a_wrong_campaign_is_refused_with_the_place_and_the_likely_right_word(ready: World) -> None:
-    for old, new, said in WRONG_CAMPAIGNS:
-        assert said in refused(ready, "campaign", "apply", with_change(ready, old, new))
-    assert [c["version"] for c in ready.run("campaign", "list", "--json").json] == [1]
+def test_a_typo_in_a_campaign_is_refused_with_the_key_and_the_likely_right_one(ready: World) -> None:
+    wrong_campaigns(
+        ready,
+        ("otherwise =", "otherwize =", "unknown key 'otherwize', did you mean 'otherwise'?"),
+        ("daily_cap", "daylicap", "did you mean 'daily_cap'?"),
+        ('sequence = "short"', 'sequence = "shrot"', "did you mean 'short'?"),
+        ("Europe/Berlin", "Europe/Berln", "did you mean 'Europe/Berlin'?"),
+        ('mode = "automatic"', "mode = automatic", "is not TOML"),
+    )
+
+
+def test_a_rule_with_an_unknown_column_or_beyond_the_language_is_refused_with_its_place(ready: World) -> None:
+    wrong_campaigns(
+        ready,
+        ("employees < 10", "employes < 10", "no column 'employes', did you mean 'employees'?"),
+        *(
+            ("employees < 10", rule, "rules[too small].when")
+            for rule in (
+                "employees + 1 < 10",
+                "title ~ 'x'",
+                "employees < (SELECT 1)",
+                "employees < 10; DROP TABLE leads",
+                "random() < 1",
+                "CASE WHEN employees < 10 THEN 1 END = 1",
+            )
+        ),
+        ("fit >= 0", "fitt >= 0", "did you mean 'fit'?"),
+        ("employees BETWEEN 50", "employes BETWEEN 50", "icp.fit.size.parts[50 to 500].when"),
+    )
+
+
+def test_a_template_with_an_undefined_name_or_without_an_end_is_refused_with_its_place(ready: World) -> None:
+    place = "sequences.short.steps[hello].text"
+    wrong_campaigns(
+        ready,
+        ("company | default: 'your team'", "compnay | default: 'your team'", "did you mean 'company'?"),
+        ("how does", "{% for i in (1..999999999) %}x{% endfor %}", "a range such as (1..9) is not for messages"),
+        ("how does", "{% for i in tech %}", place),
+        ("how does", "{% include 'x' %}", place),
+        ("how does", "{{ first_name", place),
+    )
+
+
+def test_a_number_that_is_not_finite_is_refused_in_a_campaign_and_in_a_condition(ready: World) -> None:
+    for number in ("nan", "inf", "-inf", "1e400"):
+        wrong_campaigns(
+            ready,
+            ("points = 60", f"points = {number}", "points: Input should be a finite number"),
+            ("daily_cap = 1000", f"daily_cap = {number}", "daily_cap: Input should be a finite number"),
+            ("wait_days = 3", f"wait_days = {number}", "wait_days: Input should be a finite number"),
+            ("employees < 10", f"employees < {number}", "rules[too small].when"),
+        )
+        refused(ready, "leads", "list", "--where", f"budget < {number}")
+
+
+def test_a_line_end_where_a_campaign_wants_one_line_is_refused(ready: World) -> None:
+    wrong_campaigns(
+        ready,
+        ('name = "Mara Ellin"', 'name = "Mara\\r\\nBcc: spy@firm3.com"', "mailboxes[1].name: a name is one line"),
+        ("mara@quillmast.example", "mara@quillmast.example\\r\\nBcc: spy@firm3.com", "address"),
+        ('name = "spring"', 'name = "spring\\r\\nBcc: spy@firm3.com"', "name: use lower-case letters"),
+    )
 
 
 def test_a_campaign_file_that_is_no_text_is_refused(ready: World) -> None:
@@ -159,14 +245,26 @@ def test_line_ends_in_names_and_addresses_never_make_a_header_or_a_recipient(rea
         f'"ann1@firm1.com\r\n{evil}",Bo,Lead,Firm,120,Germany\n'
         '"ann2@firm2.com,spy@firm3.com",Cy,Lead,Firm,120,Germany\n'
     )
-    ready.run(
-        "campaign", "apply", with_change(ready, "Hello {{ first_name | default: 'there' }}", "To the {{ title }}")
-    )
+    campaign = (ready.home / "test.toml").read_text("utf-8")
+    for old, new in (
+        ("Hello {{ first_name | default: 'there' }}", f"To the {{{{ title }}}}\\r\\n{evil}"),
+        ("Quillmast", f"Quillmast\\r\\n{evil}"),
+        ("1 Example Row", f"1 Example Row\\r\\n\\r\\n{evil}"),
+        ('name = "Mara"', f'name = "Mara\\r\\n{evil}"'),
+    ):
+        assert old in campaign
+        campaign = campaign.replace(old, new)
+    (ready.home / "evil.toml").write_text(campaign, "utf-8")
+    ready.run("campaign", "apply", "evil.toml")
     (ready.home / "odd.csv").write_text(text, "utf-8", newline="")
     ready.run("import", "odd.csv", "-c", "spring")
+    typed = f"dee@firm4.com\r\n{evil}"
+    assert ready.run("leads", "add", "-c", "spring", "--email", typed, "--json").json["counts"]["rejected"] == 1
+    refused(ready, "suppress", "add", typed)
+    ready.run("leads", "add", "-c", "spring", "--email", "dee@firm4.com", "--set", f"title=Lead\n{evil}")
     ready.run("run", "-c", "spring", "--until", "nurture", now=TUESDAY)
     ready.run("run", "-c", "spring", now=WEDNESDAY)
-    assert ready.smtp.messages
+    assert len(ready.smtp.messages) == 2
     for received in ready.smtp.messages:
         assert len(received.rcpt_to) == 1
         assert "spy" not in received.rcpt_to[0]
@@ -175,8 +273,7 @@ def test_line_ends_in_names_and_addresses_never_make_a_header_or_a_recipient(rea
         mail = BytesParser(policy=default).parsebytes(received.data)
         assert [address.addr_spec for address in mail["To"].addresses] == list(received.rcpt_to)
         assert len(mail.get_all("Subject")) == len(mail.get_all("To")) == len(mail.get_all("From")) == 1
-    first = BytesParser(policy=default).parsebytes(ready.smtp.messages[0].data)
-    assert first["Subject"] == f"To the Lead {evil}"
+        assert mail["Subject"] == f"To the Lead {evil} {evil}"
 
 
 def test_escape_sequences_never_reach_the_terminal(ready: World) -> None:
@@ -318,3 +415,19 @@ def test_a_formula_leaves_harmless_and_comes_back_unchanged(ready: World) -> Non
     (ready.home / "again.csv").write_text(out, "utf-8")
     assert ready.run("import", "again.csv", "-c", "spring", "--json").json["counts"]["duplicate"] == 1
     assert json.loads(ready.run("leads", "list", "--json").out)[0]["title"] == "@SUM(A1)"
+
+
+def test_a_formula_in_a_suppression_leaves_harmless_and_comes_back_unchanged(ready: World) -> None:
+    formula = '=HYPERLINK("http://x","y")'
+    ready.run("suppress", "add", "--kind", "account", formula, "--reason", "@SUM(A1)")
+    ready.run("suppress", "add", "=cmd@firm1.com", "--reason", "'=x")
+    before = ready.run("suppress", "list", "--json").json
+    text = ready.run("suppress", "export").out
+    assert not [cell for row in csv.reader(text.splitlines()) for cell in row if cell.startswith(tuple("=+-@"))]
+    (ready.home / "no.csv").write_text(text, "utf-8")
+    elsewhere = {"DATABASE_URL": "sqlite:///elsewhere.db"}
+    ready.run("init", "--yes", **elsewhere)
+    assert ready.run("suppress", "import", "no.csv", "--json", **elsewhere).json["new"] == 2
+    after = ready.run("suppress", "list", "--json", **elsewhere).json
+    told = [[(row["kind"], row["value"], row["reason"]) for row in rows] for rows in (before, after)]
+    assert told[0] == told[1]

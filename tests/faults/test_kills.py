@@ -1,9 +1,17 @@
-"""kill -9 at each named point between import and send: nothing is lost, nothing is sent twice, the mail server's log is the witness."""
+"""kill -9 between import and send, at named points and at random moments: nothing is lost, nothing is sent twice.
+
+The mail server's log, on disk before the server says yes, is the witness.
+"""
 
 import os
 import random
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import default
+from typing import Any
 
 import pytest
+from books import Books, check_mail
 
 from world import TUESDAY, WEDNESDAY, World
 
@@ -18,90 +26,154 @@ SEND = (
     "settle-before-commit",
     "settle-committed",
 )
-POINTS = (*IMPORT, *JUDGE, *SEND)
-LEADS = 100
+UNKNOWN = ("sending-committed", "answered", "settle-before-commit")
+"""Once `sending` is on disk nobody can know whether the message left: that one, and only that one, asks a person."""
+
+LEADS = 30
+BATCH = 10
+
+KILLS = int(os.environ.get("TOUCHLINE_CHAOS_KILLS", "20"))
+A_WORLD = 10
+"""Kills that one installation suffers, so that many kills cost little more than the work between them."""
+ON_EACH = -(-KILLS // 2)
+"""Kills on each database."""
+
+STEP = {"import": ("import", "leads.csv", "-c", "spring"), "judge": ("run", "-c", "spring", "--until", "nurture")}
 
 
-def again(world: World, *argv: str, point: str, nth: int, now: str) -> None:
-    """Run a command that is killed at the n-th passing of a point, then run it again to its end."""
-    killed = world.run(*argv, now=now, code=None, TOUCHLINE_KILL_AT=f"{point}:{nth}")
-    assert killed.code in (-9, 0), killed.err
-    if killed.code:
-        world.run(*argv, now=now)
+@pytest.fixture
+def ready(world: World) -> World:
+    """An installation that works in many small batches."""
+    world.extra["TOUCHLINE_BATCH_ROWS"] = str(BATCH)
+    world.set_up()
+    return world
 
 
-def settle_uncertain(world: World) -> int:
-    """Settle what is uncertain as a person would who looks into the server's log; gives how many there were."""
+def killed(world: World, *argv: str, point: str, nth: int = 2, now: str = TUESDAY) -> None:
+    world.run(*argv, now=now, code=-9, TOUCHLINE_KILL_AT=f"{point}:{nth}")
+    Books.of(world).check(BATCH, LEADS)
+
+
+def uncertain(world: World) -> list[dict[str, Any]]:
+    """What a person is asked about; those and only those are of unknown fate."""
+    listed: list[dict[str, Any]] = world.run("outbox", "list", "--state", "uncertain", "--limit", "1000", "--json").json
+    books = Books.of(world)
+    assert {draft["message_id"] for draft in listed} == books.messages("uncertain")
+    assert not books.messages("claimed", "sending"), "something is stuck"
+    check_mail(world, books)
+    return listed
+
+
+def settle(world: World, drafts: list[dict[str, Any]]) -> None:
+    """Settle what is uncertain as a person would who looks into the server's log."""
     delivered = world.delivered()
-    drafts = world.run("outbox", "list", "--state", "uncertain", "--limit", "1000", "--json").json
     for draft in drafts:
         fate = "sent" if draft["message_id"] in delivered else "resend"
         world.run("outbox", "resolve", str(draft["touch_id"]), "--as", fate, now=WEDNESDAY)
-    return len(drafts)
 
 
-def through(world: World, point: str, nth: int) -> int:
-    """The whole way with one kill; gives how many touches were uncertain."""
-    world.set_up()
-    world.leads(LEADS)
-    argv = ("import", "leads.csv", "-c", "spring")
-    if point in IMPORT:
-        again(world, *argv, point=point, nth=nth, now=TUESDAY)
-    else:
-        world.run(*argv)
-    argv = ("run", "-c", "spring", "--until", "nurture")
-    if point in JUDGE:
-        again(world, *argv, point=point, nth=nth, now=TUESDAY)
-    else:
-        world.run(*argv)
-    if point in SEND:
-        again(world, "run", "-c", "spring", point=point, nth=nth, now=WEDNESDAY)
-    uncertain = settle_uncertain(world)
-    world.run("run", "-c", "spring", now=WEDNESDAY)
-    return uncertain
-
-
-def check(world: World, messages: int) -> None:
+def check(world: World, leads: int, messages: int) -> None:
     """Every lead is there once, every message was taken once, and the ledger says so."""
-    shown = world.run("campaign", "show", "spring", "--json").json
-    assert shown["prospects"] == LEADS
-    delivered = world.delivered()
-    assert len(delivered) == messages
-    assert set(delivered.values()) == {1}, "a message was taken twice"
-    assert shown["touches"].get("sent") == messages
-    assert not set(shown["touches"]) & {"claimed", "sending", "uncertain"}
-    listed = world.run("imports", "list", "--json").json
-    assert [row["state"] for row in listed] == ["done"]
-    assert listed[0]["rows"] == LEADS == listed[0]["new"]
+    books = Books.of(world)
+    books.check(BATCH, LEADS)
+    assert sorted(row["email"] for row in books.leads) == sorted(f"ann{i}@firm{i % 7}.com" for i in range(leads))
+    assert {row["state"] for row in books.imports} == {"done"}
+    assert sum(row["rows"] for row in books.imports) == leads
+    assert world.delivered() == dict.fromkeys(books.messages("sent"), 1)
+    assert len(books.messages("sent")) == messages
+    assert not books.messages("claimed", "sending", "uncertain")
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_kill_at_any_point_loses_and_doubles_nothing(world: World, point: str) -> None:
-    uncertain = through(world, point, nth=2)
-    # Once `sending` is on disk nobody can know whether the message left: that one, and only that one, asks a person.
-    assert uncertain == (1 if point in ("sending-committed", "answered", "settle-before-commit") else 0)
-    check(world, LEADS)
+def test_a_kill_at_each_named_point_loses_and_doubles_nothing(ready: World) -> None:
+    ready.leads(LEADS)
+    for work, points in (("import", IMPORT), ("judge", JUDGE)):
+        for point in points:
+            killed(ready, *STEP[work], point=point)
+        ready.run(*STEP[work])
+    for nth, point in enumerate(SEND):
+        killed(ready, "run", "-c", "spring", point=point, nth=1 if point == "claimed" else 2, now=WEDNESDAY)
+        asked = [before in UNKNOWN for before in SEND[:nth]].count(True)
+        assert len(Books.of(ready).messages("uncertain")) == asked, point
+    ready.run("run", "-c", "spring", now=WEDNESDAY)
+    drafts = uncertain(ready)
+    assert len(drafts) == len(UNKNOWN)
+    # At the first of the three points the message had not left yet, at the others the server had it.
+    assert [draft["message_id"] in ready.delivered() for draft in drafts].count(False) == 1
+    settle(ready, drafts)
+    ready.run("run", "-c", "spring", now=WEDNESDAY)
+    check(ready, LEADS, LEADS)
 
 
-def test_a_killed_import_leaves_a_whole_number_of_batches(world: World) -> None:
-    world.set_up()
-    world.leads(LEADS)
-    world.run("import", "leads.csv", "-c", "spring", code=-9, TOUCHLINE_KILL_AT="import-before-commit:2")
-    assert world.run("campaign", "show", "spring", "--json").json["prospects"] == 40
-    row = world.run("imports", "list", "--json").json[0]
-    assert (row["state"], row["rows"], row["new"]) == ("running", 40, 40)
-    done = world.run("import", "leads.csv", "-c", "spring", "--json").json
-    assert (done["rows"], done["resumed_at"]) == (LEADS, 40)
+def test_a_killed_import_leaves_a_whole_number_of_batches_and_goes_on_behind_them(ready: World) -> None:
+    ready.leads(LEADS)
+    killed(ready, *STEP["import"], point="import-before-commit", nth=3)
+    row = ready.run("imports", "list", "--json").json[0]
+    assert (row["state"], row["rows"], row["new"]) == ("running", 2 * BATCH, 2 * BATCH)
+    done = ready.run(*STEP["import"], "--json").json
+    assert (done["rows"], done["resumed_at"]) == (LEADS, 2 * BATCH)
 
 
-def test_follow_ups_after_a_kill_answer_the_first_message(world: World) -> None:
-    through(world, "settle-before-commit", nth=3)
-    world.run("run", "-c", "spring", now="2027-03-16T15:00:00Z")
-    check(world, 2 * LEADS)
+def test_follow_ups_after_a_kill_answer_the_first_message(ready: World) -> None:
+    ready.leads(BATCH)
+    for work in STEP.values():
+        ready.run(*work)
+    ready.run("run", "-c", "spring", now=WEDNESDAY, code=-9, TOUCHLINE_KILL_AT="settle-before-commit:3")
+    ready.run("run", "-c", "spring", now=WEDNESDAY)
+    settle(ready, uncertain(ready))
+    ready.run("run", "-c", "spring", now="2027-03-16T15:00:00Z")
+    check(ready, BATCH, 2 * BATCH)
+    mails = [BytesParser(policy=default).parsebytes(message.data) for message in ready.smtp.messages]
+    first = {mail["To"]: mail["Message-ID"] for mail in mails[:BATCH]}
+    assert {mail["To"]: mail["In-Reply-To"] for mail in mails[BATCH:]} == first
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("TOUCHLINE_CHAOS_KILLS", "6")) // 2))
-def test_random_kills_lose_and_double_nothing(world: World, seed: int) -> None:
-    dice = random.Random(seed)
-    through(world, dice.choice(POINTS), nth=dice.randint(1, LEADS))
-    check(world, LEADS)
+@dataclass
+class Siege:
+    """One installation that is killed again and again while it works, at moments that the dice choose."""
+
+    world: World
+    dice: random.Random
+    left: int
+    """Kills to come."""
+    leads: int = 0
+    took: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("import", "judge", "send"), 0.5))
+    """Seconds that each kind of work takes when it is left alone."""
+
+    def moment(self, work: str) -> dict[str, Any]:
+        """A moment within this work: the n-th point that is passed, whichever it is, or some time after its start."""
+        if self.dice.random() < 0.4:
+            most = 4 * LEADS if work == "send" else 2 * LEADS // BATCH
+            return {"TOUCHLINE_KILL_AT": f"any:{self.dice.randint(1, most)}"}
+        return {"killed_after": self.dice.uniform(0, self.took[work])}
+
+    def insist(self, work: str, *argv: str, now: str) -> None:
+        """Run a command until it comes to its end."""
+        while self.left and self.dice.random() < 0.8:
+            moment = self.moment(work)
+            done = self.world.run(*argv, now=now, code=None, **moment)
+            assert done.code in (0, -9), (moment, done.err)
+            books = Books.of(self.world)
+            books.check(BATCH, LEADS)
+            check_mail(self.world, books)
+            if done.code == 0:
+                return
+            self.left -= 1
+        self.took[work] = self.world.run(*argv, now=now).seconds
+
+    def day(self) -> None:
+        """A new file comes, is judged, and its messages leave."""
+        self.world.leads(LEADS, start=self.leads)
+        self.leads += LEADS
+        self.insist("import", *STEP["import"], now=TUESDAY)
+        self.insist("judge", *STEP["judge"], now=TUESDAY)
+        self.insist("send", "run", "-c", "spring", now=WEDNESDAY)
+        settle(self.world, uncertain(self.world))
+
+
+@pytest.mark.parametrize("seed", range(-(-ON_EACH // A_WORLD)))
+def test_kills_at_random_moments_lose_and_double_nothing(ready: World, seed: int) -> None:
+    siege = Siege(ready, random.Random(seed), min(A_WORLD, ON_EACH - seed * A_WORLD))
+    while siege.left:
+        siege.day()
+    ready.run("run", "-c", "spring", now=WEDNESDAY)
+    check(ready, siege.leads, siege.leads)

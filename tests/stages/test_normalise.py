@@ -1,6 +1,7 @@
 """Normalising: cells as people fill them become columns that later stages can compare."""
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import Any
@@ -215,6 +216,7 @@ class TestPhones:
             ("1234567", "zz"): "1234567",
             ("５５５-1234", "us"): "5551234",
             ("+49 12", "de"): None,
+            ("51200", "de"): "51200",
             ("call me", "us"): None,
             (None, "us"): None,
         }
@@ -235,8 +237,10 @@ class TestPhones:
     def test_the_fast_way_gives_the_library_its_answers(self, given_: list[tuple[str, str]]) -> None:
         national = [(country, digits) for country, digits in given_ if not digits.startswith("00")]
         found = phones.phone(series(*[digits for _, digits in national]), series(*[country for country, _ in national]))
+        parsed = [phones._parsed(digits, country) or "" for country, digits in national]
         expected = [
-            phones._parsed(digits, country) or (digits if len(digits) >= 5 else None) for country, digits in national
+            number if re.match(phones.INTERNATIONAL, number) else digits if len(digits) >= 5 else None
+            for number, (_, digits) in zip(parsed, national, strict=True)
         ]
         assert found.to_list() == expected
 
@@ -258,6 +262,7 @@ class TestNames:
             ("Dr. Anna", "Müller, PhD", None, ("Anna", "Müller")),
             ("Prof. Dr. Hans", "Smith Jr.", None, ("Hans", "Smith")),
             ("John M.", "King III", None, ("John", "King")),
+            ("john m", "king phd, jr.", None, ("John", "King")),
             ('William "Bill"', "Gates (MSFT)", None, ("William", "Gates")),
             ("Dr.", None, None, (None, None)),
             ("Mr", "-", None, (None, None)),
@@ -321,6 +326,7 @@ class TestCompany:
             "Bar Sp. z o.o.": "Bar",
             "Foo Pty Ltd": "Foo",
             "Acme (UK) Ltd.": "Acme (UK)",
+            "Müller & Co. KG": "Müller",
             f"Acme {RUSSIAN}": "Acme",
             "GmbH": "GmbH",
             "The Company": "The Company",
@@ -340,11 +346,14 @@ class TestCompany:
     )
     @settings(max_examples=EXAMPLES)
     def test_the_fast_way_gives_the_answers_of_cleanco(self, companies: list[str]) -> None:
-        for name, found in zip(companies, company.company(series(*companies)), strict=True):
-            expected = cleanco.basename(name)
+        def bare(name: str) -> str:
+            found = cleanco.basename(name)
             # We put back the bracket of "Acme (UK) Ltd", which cleanco takes for punctuation.
-            expected += ")" * (expected.count("(") - expected.count(")"))
-            assert found == (name if expected.casefold() in company.ARTICLES else expected)
+            found += ")" * (found.count("(") - found.count(")"))
+            # What is bare stays so: "Acme & Co. KG" would else be another company when it is exported and read again.
+            return name if found == name or found.casefold() in company.ARTICLES else bare(found)
+
+        assert company.company(series(*companies)).to_list() == [bare(name) for name in companies]
 
     def test_domains_are_registrable(self) -> None:
         wanted = {

@@ -94,7 +94,8 @@ def write_suppressions(listed: Callable[[int, int], list[dict[str, Any]]], strea
     count = after = 0
     while rows := listed(after, page):
         writer.writerows(
-            [r["kind"], r["value"], neutral(r["reason"]), neutral(r["source"]), r["at"].isoformat()] for r in rows
+            [r["kind"], *(neutral(r[name]) for name in ("value", "reason", "source")), r["at"].isoformat()]
+            for r in rows
         )
         count, after = count + len(rows), rows[-1]["id"]
     return count

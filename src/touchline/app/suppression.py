@@ -11,6 +11,7 @@ import polars as pl
 
 from touchline.app.ports import Unit
 from touchline.model.address import base_address_of
+from touchline.model.cells import restored_text
 from touchline.model.columns import fold_text
 from touchline.model.errors import InvalidInput
 
@@ -115,17 +116,15 @@ def entries_of(text: str, where: str) -> list[tuple[str | None, str, str]]:
     header = [fold_text(cell.strip()) for cell in rows[0]]
     place = next((header.index(name) for name in ("value", "address", "email", "domain") if name in header), None)
     if place is None:
-        return [(None, row[0], "imported") for row in rows]
+        return [(None, restored_text(row[0]), "imported") for row in rows]
     kind_of = {"address": "address", "email": "address", "domain": "domain"}.get(header[place])
 
     def cell(row: list[str], name: str) -> str:
-        return row[header.index(name)].strip() if name in header and header.index(name) < len(row) else ""
+        return (
+            restored_text(row[header.index(name)].strip()) if name in header and header.index(name) < len(row) else ""
+        )
 
     return [
-        (
-            fold_text(cell(row, "kind")) or kind_of,
-            row[place] if place < len(row) else "",
-            cell(row, "reason") or "imported",
-        )
+        (fold_text(cell(row, "kind")) or kind_of, cell(row, header[place]), cell(row, "reason") or "imported")
         for row in rows[1:]
     ]

@@ -8,11 +8,14 @@ RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 def neutral(text: str) -> str:
     """The text with a leading apostrophe where a spreadsheet would run it, or where a reader would take one away."""
-    return (
-        f"'{text}" if text.startswith(RISKY) or (text.startswith("'") and text[1:].startswith((*RISKY, "'"))) else text
-    )
+    return f"'{text}" if text.startswith(RISKY) or restored_text(text) != text else text
+
+
+def restored_text(text: str) -> str:
+    """What `neutral` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith((*RISKY, "'")) else text
 
 
 def restored(expr: pl.Expr) -> pl.Expr:
-    """What `neutral` was given."""
+    """`restored_text` of a column."""
     return pl.when(expr.str.contains(r"^'[=+\-@\t\r']")).then(expr.str.slice(1)).otherwise(expr)

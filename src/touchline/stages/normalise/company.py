@@ -10,7 +10,19 @@ import tldextract
 from cleanco.clean import custom_basename, normalized, prepare_default_terms, strip_punct
 
 from touchline.model.mail_domains import FREE
-from touchline.stages.normalise.text import VALUE, clean, compute, distinct, each, either, folded, only, repaired, words
+from touchline.stages.normalise.text import (
+    VALUE,
+    clean,
+    compute,
+    distinct,
+    each,
+    either,
+    folded,
+    only,
+    repaired,
+    settled,
+    words,
+)
 
 ARTICLES = ("", "the", "a", "die", "das", "der")
 """What may not be left of a name: "The Company" and "GmbH" would be nothing without their last word."""
@@ -36,8 +48,8 @@ def _form_words() -> tuple[list[str], list[str]]:
 
 
 def company(series: pl.Series) -> pl.Series:
-    """Company names without the legal form at their end; long words mended in names all in capitals."""
-    return distinct(series, _company)
+    """Company names without the legal forms at their end; long words mended in names all in capitals."""
+    return distinct(series, lambda part: settled(part, _company))
 
 
 def _company(series: pl.Series) -> pl.Series:

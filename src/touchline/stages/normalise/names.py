@@ -7,7 +7,19 @@ from functools import lru_cache
 import polars as pl
 from nameparser import HumanName
 
-from touchline.stages.normalise.text import LATIN, VALUE, clean, compute, each, either, only, repaired, words
+from touchline.stages.normalise.text import (
+    EMPTY,
+    LATIN,
+    VALUE,
+    clean,
+    compute,
+    each,
+    either,
+    only,
+    repaired,
+    settled,
+    words,
+)
 
 LETTER = rf"[[A-Za-z{LATIN}]&&\p{{L}}]"
 SOLID = rf"^{LETTER}+(?:[-'\u2019]{LETTER}+)*$"
@@ -88,16 +100,17 @@ def _moved(given: pl.Series, family: pl.Series, whole: pl.Series) -> tuple[pl.Se
 def _part(series: pl.Series) -> pl.Series:
     """A given or a family name without what does not belong to it; null where it is no name."""
     odd = ~series.str.contains(SOLID) | series.str.to_lowercase().is_in(TITLES)
-    return repaired(series, odd, lambda part: compute(part, _bare(VALUE)))
+    return repaired(series, odd, lambda part: settled(part, lambda names: compute(names, _bare(VALUE))))
 
 
 def _bare(value: pl.Expr) -> pl.Expr:
     bare = value.str.replace_all(ASIDE, "").str.replace(CREDENTIAL, "").str.replace(r"\s*,.*$", "")
     bare = bare.str.replace(HONORIFIC, "").str.strip_chars(" ;:*~")
-    # "John M." is John to those who write to him.
-    bare = bare.str.replace(r"^(\S{2,}(?: \S{2,})*?)(?: \p{Lu}\.?)+$", "${1}")
+    # "John M." is John to those who write to him, and "john m" too.
+    bare = bare.str.replace(r"^(\S{2,}(?: \S{2,})*?)(?: [\p{Lu}\p{Ll}]\.?)+$", "${1}")
     bare = bare.str.replace(r"(\p{L}{3})\.$", "${1}")
     known = ~value.str.contains(NO_NAME) & ~bare.str.contains(NO_NAME) & bare.str.contains(r"\p{L}")
+    known &= ~bare.str.contains(EMPTY)
     return pl.when(known & ~bare.str.to_lowercase().str.strip_chars(".").is_in(TITLES)).then(bare)
 
 

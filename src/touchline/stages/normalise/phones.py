@@ -6,7 +6,7 @@ from functools import lru_cache
 import phonenumbers
 import polars as pl
 
-from touchline.stages.normalise.text import VALUE, compute
+from touchline.stages.normalise.text import VALUE, compute, only
 
 INTERNATIONAL = r"^\+[1-9][0-9]{7,14}$"
 EXTENSION = r"(?i)\s*(?:ext|extension|extn|x|#|durchwahl|poste)[.:]?\s*[0-9]*\s*$"
@@ -38,7 +38,8 @@ def phone(series: pl.Series, country: pl.Series) -> pl.Series:
     abroad = pl.when(plus).then(pl.col("digits")).when(zeros).then(pl.col("digits").str.slice(2))
     e164 = pl.when(("+" + abroad).str.contains(INTERNATIONAL)).then("+" + abroad)
     numbers = numbers.with_columns(e164.alias("e164"), abroad.is_null().alias("national"))
-    national = _national(numbers)
+    found = _national(numbers)
+    national = only(found, found.str.contains(INTERNATIONAL))
     digits = pl.when(pl.col("digits").str.len_bytes().is_between(5, 20)).then(pl.col("digits"))
     done = numbers.select(pl.coalesce("e164", national, digits)).to_series()
     return series.clone().scatter(at, done)

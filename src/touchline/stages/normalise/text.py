@@ -82,6 +82,13 @@ def repaired(series: pl.Series, odd: pl.Series, repair: Callable[[pl.Series], pl
     return series if at.is_empty() else series.clone().scatter(at, repair(series.gather(at)))
 
 
+def settled(series: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """A function of texts, value by value, applied until it changes nothing more: what is exported comes back as it was."""
+    found = function(series)
+    changed = (found != series).fill_null(value=False)
+    return repaired(found, changed, lambda part: settled(part, function)) if changed.any() else found
+
+
 def only(series: pl.Series, keep: pl.Series) -> pl.Series:
     """The values where `keep` is true; null elsewhere."""
     return series.zip_with(keep.fill_null(value=False), pl.Series([None], dtype=series.dtype))
