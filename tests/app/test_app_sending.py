@@ -2,10 +2,12 @@
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from office import AGAIN, ANN, HELLO, MARA, MONDAY, TUESDAY, WEDNESDAY, Office, PowerCut
+import sqlalchemy
+from office import AGAIN, ANN, EVERYONE, HELLO, MARA, MONDAY, TUESDAY, WEDNESDAY, Office, PowerCut
 
 from touchline.adapters.store import tables
 from touchline.app import campaigns, outbox
@@ -62,6 +64,20 @@ def test_the_end_of_the_sequence_finishes_the_prospect(office: Office) -> None:
     assert len(office.smtp.messages) == 2
 
 
+def test_each_follow_up_waits_as_its_own_sequence_says(office: Office) -> None:
+    office.apply(
+        sequences={"short": {"steps": [HELLO, AGAIN]}, "long": {"steps": [HELLO, {**AGAIN, "wait_days": 10}]}},
+        routes=[{"name": "large", "when": "employees >= 1000", "sequence": "long"}, EVERYONE],
+    )
+    office.add(ANN)
+    office.add(BOB, employees="1000")
+    office.now = WEDNESDAY
+    assert office.send() == {"sent": 2}
+    due = {row["sequence"]: row["due_at"].date() for row in office.touches() if row["step"] == 2}
+    # Both waits end on a Saturday, and the window opens on Monday.
+    assert due == {"short": MONDAY.date(), "long": MONDAY.date() + timedelta(days=7)}
+
+
 def test_what_is_not_due_yet_is_not_sent(office: Office) -> None:
     ready(office)
     office.now = office.touch()["due_at"] - timedelta(seconds=1)
@@ -77,10 +93,30 @@ def test_a_limit_holds_over_all_mailboxes_together(office: Office) -> None:
     assert office.send(limit=50) == {"sent": 5}
 
 
+def test_a_limit_is_shared_by_the_mailboxes(office: Office) -> None:
+    ready(office, 12, mailboxes=[office.mailbox(), office.mailbox("bo@quillmast.example")])
+    assert office.send(limit=4) == {"sent": 4}
+    assert Counter(message.mail_from for message in office.smtp.messages) == {MARA: 2, "bo@quillmast.example": 2}
+
+
 def test_more_than_one_claim_is_sent_over_one_connection(office: Office) -> None:
     ready(office, CLAIM + 1)
     assert office.send() == {"sent": CLAIM + 1}
     assert sum(line.startswith("EHLO") for line in office.smtp.commands) == 1
+
+
+def test_a_further_message_costs_two_transactions_and_few_statements(office: Office) -> None:
+    ready(office, 12)
+    counts: Counter[str] = Counter()
+    sqlalchemy.event.listen(
+        office.store.engine, "before_cursor_execute", lambda *given: counts.update([given[2].partition(" ")[0]])
+    )
+    office.send(limit=1)
+    one = Counter(counts)
+    counts.clear()
+    assert office.send(limit=11) == {"sent": 11}
+    counts.subtract(one)
+    assert +counts == {"BEGIN": 20, "SELECT": 20, "INSERT": 30, "UPDATE": 40}
 
 
 def test_a_link_to_opt_out_stands_in_text_and_header_where_there_is_a_public_address(office: Office) -> None:
@@ -659,3 +695,21 @@ def test_beats_keep_a_sender_alive_while_it_sends(office: Office) -> None:
 def test_first_touches_of_tuesday_are_due_in_the_window_of_tuesday(office: Office) -> None:
     ready(office, 5)
     assert all(TUESDAY.replace(hour=8) <= row["due_at"] < TUESDAY.replace(hour=16) for row in office.touches())
+
+
+def test_a_process_that_is_told_to_stop_ends_after_the_message_under_way_and_gives_the_rest_back(
+    office: Office,
+) -> None:
+    office.enrol(5)
+    office.now = WEDNESDAY
+    post = replace(office.post(), ending=lambda: len(office.taken()) >= 2)
+    assert send_due(post, office.stored())["sent"] == 2
+    assert sorted(touch["state"] for touch in office.touches() if touch["step"] == 1) == ["planned"] * 3 + ["sent"] * 2
+    assert office.send() == {"sent": 3}
+
+
+def test_a_process_that_is_told_to_stop_before_it_begins_claims_nothing(office: Office) -> None:
+    office.enrol(2)
+    office.now = WEDNESDAY
+    assert not send_due(replace(office.post(), ending=lambda: True), office.stored())["sent"]
+    assert "claimed" not in office.points.passed

@@ -29,7 +29,6 @@ def test_a_campaign_comes_back_equal_at_its_present_version(store):
     with store.transaction() as unit:
         key = unit.campaigns.create(first, "draft", NOW)
         unit.campaigns.set(key, NOW, judged_version=1, judge_cursor=77, state="active")
-        assert unit.campaigns.state(key) == "active"
         found = unit.campaigns.get("spring")
         assert (found.id, found.state, found.version, found.judged_version, found.judge_cursor) == (
             key,
@@ -68,6 +67,18 @@ def test_a_switch_is_set_and_lifted(store):
         assert not unit.controls.drop("stopped")
 
 
+def test_a_campaign_sends_while_it_is_active_and_the_switch_is_off(store):
+    with store.transaction() as unit:
+        key = unit.campaigns.create(campaign(), "draft", NOW)
+        unit.campaigns.create(campaign("autumn"), "active", NOW)
+        assert not unit.campaigns.sending(key, "stopped")
+        unit.campaigns.set(key, NOW, state="active")
+        unit.controls.put("secret", "x", NOW)
+        assert unit.campaigns.sending(key, "stopped")
+        unit.controls.put("stopped", "fire", NOW)
+        assert not unit.campaigns.sending(key, "stopped")
+
+
 def test_a_mailbox_is_known_once_and_rests_until_it_works_again(store):
     with store.transaction() as unit:
         assert unit.mailboxes.state("mara@example.com", lock=True) is None
@@ -79,6 +90,8 @@ def test_a_mailbox_is_known_once_and_rests_until_it_works_again(store):
         unit.mailboxes.ready("mara@example.com", LATER)
         working = unit.mailboxes.state("mara@example.com")
         assert (working["state"], working["error"], working["retry_at"]) == ("ready", None, None)
+        unit.mailboxes.ready("mara@example.com", NOW)
+        assert unit.mailboxes.state("mara@example.com")["updated_at"] == LATER  # nothing to write
 
 
 def test_an_import_moves_its_cursor_with_its_counts_and_the_rows_it_set_aside(store):
@@ -155,8 +168,8 @@ def test_after_a_large_import_the_planner_knows_how_large_the_tables_are(postgre
 
 def test_runs_are_listed_with_their_counts_the_newest_first(store):
     with store.transaction() as unit:
-        first, second = (unit.runs.open(1, 3, "send", NOW) for _ in range(2))
-        unit.runs.finish(first, "done", {"judged": 5, "sending": {"sent": 2}}, LATER)
+        first, second = (unit.runs.open("run", NOW, state="running") for _ in range(2))
+        unit.runs.set(first, state="done", counts={"judged": 5, "sending": {"sent": 2}}, finished_at=LATER)
         rows = unit.runs.listed(5)
     assert [(row["id"], row["state"], row["counts"]) for row in rows] == [
         (second, "running", {}),

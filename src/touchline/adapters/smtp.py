@@ -35,8 +35,6 @@ LOGIN_WANTED = frozenset({530, 534, 535, 538})
 
 HINT = "Check host, port, security, username and password_env of this mailbox with `touchline doctor`."
 
-BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
-DOTS = re.compile(rb"(?m)^\.")
 CONTROLS = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff]+")
 
 
@@ -116,9 +114,9 @@ class SmtpSession:
         Raises:
             InvalidInput: The message has a bare CR or LF, which some servers read as its end; nothing was sent.
         """
-        if BARE.search(message):
+        if not message.count(b"\r\n") == message.count(b"\r") == message.count(b"\n"):
             raise InvalidInput("A message for SMTP has a bare CR or LF.", hint="Write CRLF line ends only.")
-        content = DOTS.sub(b"..", message)
+        content = (b"\r\n" + message).replace(b"\r\n.", b"\r\n..").removeprefix(b"\r\n")
         content += b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n"
         reply = await self._command("DATA", GO_AHEAD)
         if reply.result != "accepted":

@@ -44,6 +44,8 @@ class Post:
     """Whether a process of this host is running."""
     identity: Identity
     opt_out: OptOut
+    ending: Callable[[], bool] = lambda: False
+    """Whether this process is to stop: nothing more is claimed then, and what is claimed and has not begun goes back."""
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 

@@ -25,21 +25,22 @@ def following(stored: StoredCampaign, rows: Sequence[Row], secret: bytes, now: d
 
     Planned for many at once: one by one, it would cost a message more than all else together.
     """
-    found: dict[int, Row] = {}
-    for name, step in sorted({(row["sequence"], row["step"] + 1) for row in rows}):
-        sequence = stored.campaign.sequences.get(name)
-        if sequence is None or step > len(sequence.steps):
-            continue
-        group = [row for row in rows if (row["sequence"], row["step"] + 1) == (name, step)]
-        after = now + timedelta(days=sequence.steps[step - 1].wait_days)
-        timed = nurture.due(batch_of(group), stored.campaign.window, stored.campaign.timezone, after, step - 1)
-        planned = timed.with_columns(
-            pl.Series("prospect_id", [row["prospect_id"] for row in group], pl.Int64),
+    campaign, found = stored.campaign, dict[int, Row]()
+    waits = {name: [step.wait_days for step in sequence.steps] for name, sequence in campaign.sequences.items()}
+    going_on = [row for row in rows if row["step"] < len(waits.get(row["sequence"], ()))]
+    for step in sorted({row["step"] + 1 for row in going_on}):
+        group = [row for row in going_on if row["step"] + 1 == step]
+        after = [now + timedelta(days=waits[row["sequence"]][step - 1]) for row in group]
+        batch = batch_of(group).with_columns(
+            pl.Series("after", after, pl.Datetime("us", "UTC")),
+            *(pl.Series(name, [row[name] for row in group]) for name in ("touch_id", "prospect_id", "sequence")),
             # The thread stays with its mailbox, whatever the campaign's list of mailboxes has become.
-            pl.Series("mailbox", [row["mailbox"] for row in group], pl.String),
+            pl.Series("mailbox", [row["mailbox"] for row in group]),
         )
-        touches = plan(planned, stored, sequence=name, step=step, secret=secret).iter_rows(named=True)
-        found.update(zip((row["touch_id"] for row in group), touches, strict=True))
+        timed = nurture.due(batch, campaign.window, campaign.timezone, pl.col("after"), step - 1)
+        for (name,), part in timed.group_by("sequence"):
+            touches = plan(part, stored, sequence=str(name), step=step, secret=secret).iter_rows(named=True)
+            found.update(zip(part["touch_id"].to_list(), touches, strict=True))
     return found
 
 

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from itertools import takewhile
 
 import structlog
 
@@ -14,13 +15,14 @@ from touchline.app.letters import message
 from touchline.app.ports import MailSession, Reply, StoredCampaign, Unit
 from touchline.app.suppression import suppress as suppress_entries
 from touchline.model.campaign import Mailbox
-from touchline.model.errors import InvalidInput, MailboxUnavailable, Misconfigured
+from touchline.model.errors import InvalidInput, MailboxUnavailable, Misconfigured, StoreUnavailable
 from touchline.stages.send import wire_address
 
 log = structlog.get_logger(__name__)
 
-CLAIM = 20
-"""Touches claimed at once: few enough that a stop, a reply or a suppression is obeyed soon."""
+CLAIM = 50
+"""Touches claimed at once: planning what follows costs many of them little more than one. Stop, pause, reply and
+suppression are obeyed before each message all the same; window and text are as old as the claim."""
 
 BACK_OFF = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), timedelta(days=1))
 """Waits after each temporary refusal (RFC 5321, 4.5.4.1 wants at least 30 minutes in general and 4-5 days in all)."""
@@ -50,7 +52,7 @@ def send_due(post: Post, stored: StoredCampaign, limit: int | None = None) -> Co
 
 
 async def _send_all(post: Post, stored: StoredCampaign, limit: int | None) -> None:
-    room = _Room(limit)
+    room = _Room(limit, len(stored.campaign.mailboxes))
     heart = asyncio.create_task(_beat(post))
     try:
         await asyncio.gather(*(_drain(post, stored, mailbox, room) for mailbox in stored.campaign.mailboxes))
@@ -64,22 +66,28 @@ async def _send_all(post: Post, stored: StoredCampaign, limit: int | None) -> No
 
 async def _beat(post: Post) -> None:
     while True:
-        with post.store.transaction() as unit:
-            unit.senders.beat(post.identity.name, post.identity.host, post.identity.pid, post.clock.now())
+        try:
+            with post.store.transaction() as unit:
+                unit.senders.beat(post.identity.name, post.identity.host, post.identity.pid, post.clock.now())
+        except StoreUnavailable as error:
+            # One beat that fails is not yet death; whether the run can go on, its next claim finds out.
+            log.warning("sender.cannot_beat", error=error.message)
         await asyncio.sleep(BEAT_SECONDS)
 
 
 class _Room:
     """How many messages this run may still send, over all mailboxes."""
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, mailboxes: int) -> None:
         self.left = limit
+        # No mailbox takes the whole limit with its first claim.
+        self.share = CLAIM if limit is None else min(CLAIM, -(-limit // max(1, mailboxes)))
 
-    def take(self, wanted: int) -> int:
-        """Reserve up to `wanted`."""
+    def take(self) -> int:
+        """Reserve what one claim may hold."""
         if self.left is None:
-            return wanted
-        taken = min(wanted, self.left)
+            return self.share
+        taken = min(self.share, self.left)
         self.left -= taken
         return taken
 
@@ -92,17 +100,17 @@ class _Room:
 async def _drain(post: Post, stored: StoredCampaign, mailbox: Mailbox, room: _Room) -> None:
     """Send what one mailbox may send now."""
     session: MailSession | None = None
-    lost = 0
+    lost, result = 0, ""
     try:
         while True:
-            wanted = room.take(CLAIM)
+            wanted = 0 if post.ending() else room.take()
             claims = claim_due(post, stored, mailbox, wanted) if wanted else []
             room.give_back(wanted - len(claims))
             if not claims:
                 return
             waiting = [claim.row["touch_id"] for claim in claims]
             try:
-                for claim in claims:
+                for claim in takewhile(lambda _: not post.ending(), claims):
                     if session is None or not session.alive:
                         session = await post.transport.connect(mailbox, _password(post, mailbox))
                     result = await _deliver(post, stored, session, claim)
@@ -174,7 +182,7 @@ async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, cla
         _release(post, [row["touch_id"]])
         return "lost"
     with post.store.transaction() as unit:
-        if unit.controls.get(STOPPED) is not None or unit.campaigns.state(stored.id) != "active":
+        if not unit.campaigns.sending(stored.id, STOPPED):
             unit.touches.release([row["touch_id"]], now)
             return "stopped"
         delivery = unit.touches.begin(row["touch_id"], post.identity.name, claim.content.as_tuple(), now)

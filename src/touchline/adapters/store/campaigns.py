@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -11,6 +11,18 @@ from touchline.adapters.store.tables import campaign_versions, campaigns, contro
 from touchline.app.ports import StoredCampaign
 from touchline.model.campaign import Campaign
 from touchline.model.errors import NotFound
+
+# Built once, since sending runs them for every message, and building a statement takes longer than running it.
+SENDING = select(campaigns.c.id).where(
+    campaigns.c.id == bindparam("key"),
+    campaigns.c.state == "active",
+    ~exists().where(controls.c.name == bindparam("switch")),
+)
+READY = (
+    update(mailboxes)
+    .where(mailboxes.c.address == bindparam("key"), mailboxes.c.state != "ready")
+    .values(state="ready", error=None, retry_at=None)
+)
 
 
 def upsert(connection: Connection, table: Any) -> Any:
@@ -61,9 +73,9 @@ class Campaigns:
         )
         return Campaign.from_json(self.connection.execute(query).scalar_one())
 
-    def state(self, key: int) -> str:
-        """The campaign's state alone: what a sender asks before each message."""
-        return str(self.connection.execute(select(campaigns.c.state).where(campaigns.c.id == key)).scalar_one())
+    def sending(self, key: int, switch: str) -> bool:
+        """Whether the campaign is active and the switch is off: what a sender asks before each message."""
+        return self.connection.execute(SENDING, {"key": key, "switch": switch}).first() is not None
 
     def _one(self, where: Any) -> StoredCampaign | None:
         query = (
@@ -165,9 +177,8 @@ class Mailboxes:
         return dict(row) if row else None
 
     def ready(self, address: str, now: datetime) -> None:
-        """The mailbox works."""
-        values = {"state": "ready", "error": None, "retry_at": None, "updated_at": now}
-        self.connection.execute(update(mailboxes).where(mailboxes.c.address == address).values(values))
+        """The mailbox works; where that is known, nothing is written."""
+        self.connection.execute(READY, {"key": address, "updated_at": now})
 
     def failing(self, address: str, error: str, retry_at: datetime, now: datetime) -> None:
         """The mailbox cannot take mail until `retry_at` at least."""

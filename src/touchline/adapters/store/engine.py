@@ -1,6 +1,7 @@
 """Opens the database: URL to engine, and a transaction that writes at once or not at all."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,10 @@ def _postgresql(url: URL, busy_seconds: float) -> Engine:
     # Our COPY writes UTF-8, whatever the server would choose for this database.
     query = {"connect_timeout": CONNECT_SECONDS, **url.query, "client_encoding": "utf8"}
     engine = create_engine(
-        url.set(drivername="postgresql+psycopg", query=query), pool_pre_ping=True, isolation_level="READ COMMITTED"
+        url.set(drivername="postgresql+psycopg", query=query),
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
@@ -74,7 +78,8 @@ def _sqlite(url: URL, home: Path, busy_seconds: float) -> Engine:
         raise Misconfigured(
             f"The folder of the database does not exist: {path.parent}.", hint="Create it, or run `touchline init`."
         )
-    engine = create_engine(url.set(database=str(path)), connect_args={"timeout": busy_seconds})
+    # Parameters are people's addresses, and an error that quotes its statement may be logged.
+    engine = create_engine(url.set(database=str(path)), connect_args={"timeout": busy_seconds}, hide_parameters=True)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
@@ -84,7 +89,7 @@ def _prepare(connection: Any, _record: Any) -> None:
     # The driver's own BEGIN is deferred; ours comes from `_begin`.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(cursor)
     # FULL: a commit is on the disk when it returns. The ledger of touches rests on it.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}")
@@ -93,9 +98,27 @@ def _prepare(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """WAL, which stays in the file. Of two processes that meet a new file one is refused at once, whatever the time-out."""
+    for wait in (0.05, 0.1, 0.2, 0.5, 1.0):
+        if cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            return
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            time.sleep(wait)
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode = WAL")
+
+
 def _begin(connection: Connection) -> None:
     reads = is_reading(connection)
-    connection.exec_driver_sql(f"PRAGMA query_only = {int(reads)}")
+    if connection.info.get(READING) is not reads:
+        connection.exec_driver_sql(f"PRAGMA query_only = {int(reads)}")
+        connection.info[READING] = reads
     # IMMEDIATE takes the write lock now: a transaction that reads first and writes later can otherwise fail half way.
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 

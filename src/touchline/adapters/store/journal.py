@@ -38,7 +38,7 @@ class Journal:
             "account": account,
             "detail": detail,
         }
-        self.connection.execute(insert(events).values(values))
+        self.connection.execute(insert(events), values)
 
     def of_lead(self, lead_id: int) -> list[dict[str, Any]]:
         """Every event of one lead, oldest first."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, case, exists, func, select, update
+from sqlalchemy import Connection, bindparam, case, exists, func, select, update
 
 from touchline.adapters.store.bulk import BulkWriter
 from touchline.adapters.store.engine import is_reading
@@ -15,6 +15,9 @@ from touchline.model.columns import DECISIONS
 
 SAVED = ("state", "state_reason", "pending", "recheck_at", "campaign_version", *(c.name for c in DECISIONS))
 """What judging writes on a prospect."""
+
+# Built once, since sending runs it for every message, and building a statement takes longer than running it.
+STATE = select(prospects.c.state).where(prospects.c.id == bindparam("key"))
 
 
 class Prospects:
@@ -173,8 +176,7 @@ class Prospects:
 
     def state(self, prospect_id: int) -> str | None:
         """The state of one prospect, or None where it is not there."""
-        query = select(prospects.c.state).where(prospects.c.id == prospect_id)
-        return self.connection.execute(query).scalar_one_or_none()
+        return self.connection.execute(STATE, {"key": prospect_id}).scalar_one_or_none()
 
     def lead_of(self, prospect_id: int) -> dict[str, Any] | None:
         """The lead of a prospect, as stored."""

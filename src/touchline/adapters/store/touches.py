@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, func, insert, or_, select, update
 
 from touchline.adapters.store.bulk import BulkWriter
 from touchline.adapters.store.query import among, frame
@@ -47,6 +48,23 @@ LETTER = (
     *(leads.c[c.name] for c in LEAD),
 )
 
+# Built once, since sending runs them for every message, and building a statement takes longer than running it.
+# Parameters that no `bindparam` names are the columns to set.
+BEGIN = (
+    update(touches)
+    .where(touches.c.id == bindparam("key"), touches.c.state == "claimed", touches.c.claimed_by == bindparam("sender"))
+    .values(state="sending", attempts=touches.c.attempts + 1)
+    .returning(touches.c.attempts, touches.c.mailbox)
+)
+OPEN_DELIVERY = insert(deliveries).returning(deliveries.c.id)
+FINISH_DELIVERY = update(deliveries).where(deliveries.c.id == bindparam("key"))
+
+
+@cache
+def _moved(states: tuple[str, ...]) -> Update:
+    """A change of one touch that is in one of these states."""
+    return update(touches).where(touches.c.id == bindparam("key"), or_(*(touches.c.state == state for state in states)))
+
 
 class Touches:
     """Rows of `touches`, inside the caller's transaction."""
@@ -67,8 +85,8 @@ class Touches:
 
     def add(self, row: dict[str, Any], now: datetime) -> None:
         """Add one touch."""
-        key = self.bulk.reserve("touches", 1)
-        self.connection.execute(insert(touches).values(id=key, attempts=0, updated_at=now, **row))
+        self.bulk.hold("touches")  # the database gives the key, in the order of commits as `reserve` does
+        self.connection.execute(insert(touches), {**row, "attempts": 0, "updated_at": now})
 
     def replace(self, batch: pl.DataFrame, now: datetime) -> None:
         """Add touches; one that stands at the same step and has not gone out is planned anew, and needs its approval anew."""
@@ -206,44 +224,28 @@ class Touches:
 
     def postpone(self, key: int, due_at: datetime, now: datetime) -> None:
         """planned -> planned at another time."""
-        self._move([key], ("planned",), now, due_at=due_at)
+        self.settle(key, ("planned",), "planned", now, due_at=due_at)
 
     def begin(self, key: int, sender: str, content: tuple[str, str, str | None], now: datetime) -> int | None:
         """claimed -> sending with the content that leaves; gives the delivery's key, or None where the claim is lost."""
         subject, body, html = content
-        query = (
-            update(touches)
-            .where(touches.c.id == key, touches.c.state == "claimed", touches.c.claimed_by == sender)
-            .values(
-                state="sending",
-                subject=subject,
-                text=body,
-                html=html,
-                attempts=touches.c.attempts + 1,
-                updated_at=now,
-            )
-            .returning(touches.c.attempts, touches.c.mailbox)
-        )
-        row = self.connection.execute(query).one_or_none()
+        leaving = {"key": key, "sender": sender, "subject": subject, "text": body, "html": html, "updated_at": now}
+        row = self.connection.execute(BEGIN, leaving).one_or_none()
         if row is None:
             return None
-        values = {
-            "touch_id": key,
-            "mailbox": row.mailbox,
-            "attempt": row.attempts,
-            "started_at": now,
-            "result": "open",
-        }
-        return int(self.connection.execute(insert(deliveries).values(values).returning(deliveries.c.id)).scalar_one())
+        attempts, mailbox = row
+        delivery = {"touch_id": key, "mailbox": mailbox, "attempt": attempts, "started_at": now, "result": "open"}
+        return int(self.connection.execute(OPEN_DELIVERY, delivery).scalar_one())
 
     def settle(self, key: int, states: Sequence[str], state: str, now: datetime, **values: Any) -> bool:
         """Move one touch from one of `states`; False where it is in none of them."""
-        return self._move([key], states, now, state=state, **values) == 1
+        values |= {"key": key, "state": state, "updated_at": now}
+        return self.connection.execute(_moved(tuple(states)), values).rowcount == 1
 
     def finish_delivery(self, key: int, result: str, code: int | None, answer: str, now: datetime) -> None:
         """Close one attempt with the server's answer."""
-        values = {"result": result, "code": code, "answer": answer, "finished_at": now}
-        self.connection.execute(update(deliveries).where(deliveries.c.id == key).values(values))
+        said = {"key": key, "result": result, "code": code, "answer": answer, "finished_at": now}
+        self.connection.execute(FINISH_DELIVERY, said)
 
     def close_deliveries(
         self, touch_ids: Collection[int], result: str, now: datetime, *, frm: Sequence[str] = ("open",)
