@@ -184,10 +184,10 @@ def window_on(zone: str, window: Window, day: date) -> tuple[datetime, datetime]
     a bound twice, the window starts at the second showing and ends at the first, unless nothing is left then.
     """
     local = ZoneInfo(zone)
-    start = _instant(datetime.combine(day, window.start, local), later=True)
-    end = _instant(datetime.combine(day, window.end, local), later=False)
+    start = instant_of(datetime.combine(day, window.start, local), later=True)
+    end = instant_of(datetime.combine(day, window.end, local), later=False)
     if start >= end:
-        start = _instant(datetime.combine(day, window.start, local), later=False)
+        start = instant_of(datetime.combine(day, window.start, local), later=False)
     return (start, end) if start < end else None
 
 
@@ -249,8 +249,13 @@ def _place(zone: str, country: str | None, region: str | None) -> Place:
     return Place(zone, country, subdivision_of(country, region))
 
 
-def _instant(local: datetime, *, later: bool) -> datetime:
-    """The UTC instant of a local wall time; one that the clock skips is the moment of the jump."""
+def instant_of(local: datetime, *, later: bool = False) -> datetime:
+    """The UTC instant of a local wall time; one that the clock skips is the moment of the jump.
+
+    Args:
+        local: Wall time with its zone.
+        later: Of a time that the clock shows twice, the second showing instead of the first.
+    """
     first, second = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= second:  # once, or twice because the clock goes back
         return second if later else first

@@ -1,0 +1,295 @@
+"""Schedules: which job starts by itself when, and the tick that opens a run for each time that has come, once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from touchline.app.claims import DAY, STOPPED
+from touchline.app.ports import Row, Store, Unit
+from touchline.model import timing
+from touchline.model.errors import InvalidInput, NotFound, Refused
+from touchline.model.faults import meant
+from touchline.model.timing import Daily, Due, Every, Slot, Timing
+from touchline.stages import STAGES
+
+log = structlog.get_logger(__name__)
+
+
+def _always(unit: Unit, schedule: Row, now: datetime) -> bool:
+    del unit, schedule, now
+    return True
+
+
+def _may_send(unit: Unit, schedule: Row, now: datetime) -> bool:
+    """Whether a touch is due, nothing is stopped, and some mailbox of the campaign is working and below its cap."""
+    if unit.controls.get(STOPPED) is not None:
+        return False
+    first = unit.touches.next_due(schedule["campaign_id"])
+    if first is None or first > now:
+        return False
+    for mailbox in unit.campaigns.by_id(schedule["campaign_id"]).campaign.mailboxes:
+        known = unit.mailboxes.state(mailbox.address)
+        rests = known is not None and known["state"] == "error" and known["retry_at"] > now
+        if not rests and unit.touches.used(mailbox.address, now - DAY) < mailbox.daily_cap:
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a schedule can start.
+
+    Attributes:
+        queue: Where its runs wait for a worker.
+        timing: When it starts if nobody says otherwise; its kind is the only one that the job takes.
+        per_campaign: Each campaign has its own schedule, in the campaign's zone; else there is one for the workspace.
+        until: Last stage of its runs if nobody says otherwise; None where a run has no stages to choose from.
+        has_work: Asked when its time has come: False passes this time over without a run.
+    """
+
+    queue: str
+    timing: Timing
+    per_campaign: bool = False
+    until: str | None = None
+    has_work: Callable[[Unit, Row, datetime], bool] = _always
+
+
+JOBS: Mapping[str, Job] = {
+    "daily": Job("batch", Daily(), per_campaign=True, until="nurture"),
+    "send": Job("send", Every(every=60), per_campaign=True, has_work=_may_send),
+    "retention": Job("batch", Daily(opens="01:00", closes="02:00")),
+    "health": Job("health", Every(every=60)),
+}
+"""Every job that can be scheduled. A new one needs its entry here and its work where workers look it up."""
+
+
+def timing_of(schedule: Row) -> Timing:
+    """When a schedule starts its job."""
+    return timing.parse(type(JOBS[schedule["job"]].timing), schedule["timing"], schedule["name"])
+
+
+def due(schedule: Row, now: datetime) -> Due | None:
+    """The slot of a schedule that is to run now, or None; whether the schedule is active is another question."""
+    return timing.due(timing_of(schedule), schedule["last_slot"], schedule["created_at"], now)
+
+
+def upcoming(schedule: Row, now: datetime) -> Slot | None:
+    """The next slot to open after now; None where the newest one is ahead."""
+    return timing.upcoming(timing_of(schedule), schedule["last_slot"], now)
+
+
+def is_ahead(schedule: Row, now: datetime) -> bool:
+    """Whether a clock that ran ahead has left a slot to come as the newest: nothing starts before, unless it is resumed."""
+    return timing.is_ahead(timing_of(schedule), schedule["last_slot"], now)
+
+
+def ensure(store: Store, now: datetime) -> list[str]:
+    """Add the schedules that are missing; those that are there stay as they are. Gives the names of the new ones."""
+    with store.reading() as unit:
+        present = {row["name"] for row in unit.schedules.listed()}
+        wanted = {
+            f"{name}:{campaign}" if campaign else name: (name, campaign)
+            for name, job in JOBS.items()
+            for campaign in (unit.campaigns.names() if job.per_campaign else [None])
+        }
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        with store.transaction() as unit:
+            for name in missing:
+                _add(unit, name, *wanted[name], now)
+    return missing
+
+
+def _add(unit: Unit, name: str, job: str, campaign: str | None, now: datetime) -> None:
+    given, stored = JOBS[job].timing, unit.campaigns.get(campaign) if campaign else None
+    if stored and isinstance(given, Daily):
+        given = given.model_copy(update={"zone": stored.campaign.timezone})
+    unit.schedules.add(name, job, stored.id if stored else None, timing.document_of(given), now)
+
+
+def start_due(store: Store, now: datetime, *, worker: str | None = None) -> list[Row]:
+    """Open a queued run for every slot that has come due; gives those runs. Any number of workers may do so at once.
+
+    Slots of an interval pass by while a run of the same job is open; a window's slot waits until that run has ended.
+    What comes due while its campaign is not active is passed over, once its window has closed.
+    """
+    with store.reading() as unit:
+        candidates = [(row, slot) for row in _active(unit) if (slot := due(row, now)) is not None]
+        open_ = {_kind(run) for run in unit.runs.unfinished()} if candidates else set()
+    opened = []
+    for row, slot in candidates:
+        # Most ticks end here, without a transaction that would wait for whoever writes.
+        if _waits(row, slot, busy=_kind(row) in open_):
+            continue
+        with store.transaction() as unit:
+            run = _start(unit, row, slot, now)
+        if run is not None:
+            log.info("schedule.opened", run=run["id"], schedule=row["name"], slot=slot.slot, late=slot.late, by=worker)
+            opened.append(run)
+    return opened
+
+
+def _active(unit: Unit) -> list[Row]:
+    return [row for row in unit.schedules.listed() if row["state"] == "active"]
+
+
+def _kind(row: Row) -> tuple[str, int | None]:
+    """What must not run twice at once, of a schedule or a run."""
+    return row["job"], row["campaign_id"]
+
+
+def _is_on(schedule: Row) -> bool:
+    return schedule["campaign_id"] is None or schedule["campaign_state"] == "active"
+
+
+def _waits(schedule: Row, slot: Due, *, busy: bool) -> bool:
+    """Whether the slot stays for a later look."""
+    return busy and slot.stop_at is not None if _is_on(schedule) else not slot.late
+
+
+def _start(unit: Unit, schedule: Row, slot: Due, now: datetime) -> Row | None:
+    busy = _busy(unit, schedule, now) is not None
+    if _waits(schedule, slot, busy=busy) or not unit.schedules.take(schedule["id"], slot.slot, now):
+        return None
+    if busy or not _is_on(schedule) or not JOBS[schedule["job"]].has_work(unit, schedule, now):
+        return None
+    return _open(unit, schedule, now, slot=slot.slot, stop_at=slot.stop_at, late=int(slot.late))
+
+
+def _busy(unit: Unit, schedule: Row, now: datetime) -> Row | None:
+    """The open run of the same job, if there is one; no other process opens one before this transaction ends."""
+    # Writing the row takes its lock: of two workers the second one looks after the first has committed.
+    unit.schedules.set(schedule["id"], now)
+    runs = unit.runs.unfinished(schedule["campaign_id"])
+    return next((run for run in runs if _kind(run) == _kind(schedule)), None)
+
+
+def _open(unit: Unit, schedule: Row, now: datetime, **values: Any) -> Row | None:
+    key = schedule["campaign_id"]
+    version = unit.campaigns.by_id(key).version if key is not None else None
+    until = timing_of(schedule).until or JOBS[schedule["job"]].until
+    values |= {"campaign_id": key, "campaign_version": version, "schedule_id": schedule["id"], "until": until}
+    run = unit.runs.open(schedule["job"], now, **values)
+    return unit.runs.get(run) if run is not None else None
+
+
+def listed(store: Store, now: datetime) -> list[Row]:
+    """Every schedule by name, with `when` in words, `due` (a slot that waits to be started), `next_at` (UTC) and `ahead`."""
+    with store.reading() as unit:
+        return [_shown(row, now) for row in unit.schedules.listed()]
+
+
+def _shown(schedule: Row, now: datetime) -> Row:
+    runs = schedule["state"] == "active" and _is_on(schedule)
+    waiting, following = (due(schedule, now), upcoming(schedule, now)) if runs else (None, None)
+    return schedule | {
+        "when": str(timing_of(schedule)),
+        "zone": timing_of(schedule).zone,
+        "queue": JOBS[schedule["job"]].queue,
+        "due": waiting.slot if waiting else None,
+        "next_at": following.opens_at if following else None,
+        "ahead": is_ahead(schedule, now),
+    }
+
+
+def set_timing(store: Store, name: str, changes: Mapping[str, Any], now: datetime) -> Row:
+    """Change when a schedule starts its job, what is not named stays; gives the schedule as `listed` does.
+
+    A window that is open now, or else the next one, is the first of the new timing; a date that has run stays run.
+
+    Raises:
+        NotFound: No such schedule.
+        InvalidInput: The changes are none, or do not fit the job.
+    """
+    if not changes:
+        raise InvalidInput("Say what shall change.", hint="Such as: --opens 22:00 --closes 04:00")
+    with store.transaction() as unit:
+        row = _found(unit, name)
+        present, job = timing_of(row), JOBS[row["job"]]
+        known = set(timing.document_of(job.timing)) | ({"until"} if job.until else set())
+        if foreign := sorted(set(changes) - known):
+            raise InvalidInput(
+                f"{name} has no {', '.join(foreign)}: it starts {present}.", hint=f"It has: {', '.join(sorted(known))}."
+            )
+        if (until := changes.get("until")) is not None and until not in STAGES:
+            raise InvalidInput(
+                f"{until!r} is no stage{meant(until, STAGES) or '.'}", hint=f"Stages: {', '.join(STAGES)}."
+            )
+        wanted = timing.parse(type(present), {**timing.document_of(present), **changes}, name)
+        if wanted != present:
+            _begin_anew(unit, row, wanted, now)
+        return _shown(_found(unit, name), now)
+
+
+def pause(store: Store, name: str, now: datetime) -> str:
+    """Let a schedule start nothing until it is resumed; gives the state it had.
+
+    Raises:
+        NotFound: No such schedule.
+    """
+    with store.transaction() as unit:
+        row = _found(unit, name)
+        unit.schedules.set(row["id"], now, state="paused")
+        return str(row["state"])
+
+
+def resume(store: Store, name: str, now: datetime) -> str:
+    """Let a paused schedule start again; gives the state it had. What it would have started meanwhile is not made up for.
+
+    A schedule that a clock which ran ahead has left behind a time to come starts by the present clock again.
+
+    Raises:
+        NotFound: No such schedule.
+    """
+    with store.transaction() as unit:
+        row = _found(unit, name)
+        if row["state"] == "paused" or is_ahead(row, now):
+            _begin_anew(unit, row, timing_of(row), now, state="active")
+        return str(row["state"])
+
+
+def _begin_anew(unit: Unit, schedule: Row, wanted: Timing, now: datetime, **values: Any) -> None:
+    """Make this the timing from now on."""
+    if isinstance(wanted, Daily):
+        wanted = wanted.model_copy(update={"since": now})
+    if timing.is_ahead(wanted, schedule["last_slot"], now):
+        # Runs keep the slots they were for, so none runs twice although this forgets the newest.
+        values["last_slot"] = None
+    unit.schedules.set(schedule["id"], now, timing=timing.document_of(wanted), **values)
+
+
+def run_now(store: Store, name: str, now: datetime) -> Row:
+    """Open a queued run at once, beside the schedule's own times; a window's next opening ends it. Gives the run.
+
+    Raises:
+        NotFound: No such schedule.
+        Refused: A run of the job is open, or its campaign is not active.
+    """
+    with store.transaction() as unit:
+        row = _found(unit, name)
+        if not _is_on(row):
+            raise Refused(
+                f"{name} cannot run: campaign {row['campaign']!r} is not active but {row['campaign_state']}.",
+                hint=f"touchline campaign start {row['campaign']}",
+            )
+        if (other := _busy(unit, row, now)) is not None:
+            raise Refused(
+                f"{name} is {other['state']} already, as run {other['id']}.",
+                hint=f"See it with: touchline runs show {other['id']}",
+            )
+        stop_at = timing_of(row).following(now).opens_at if isinstance(timing_of(row), Daily) else None
+        run = _open(unit, row, now, stop_at=stop_at)
+        assert run is not None
+        return run
+
+
+def _found(unit: Unit, name: str) -> Row:
+    rows = {row["name"]: row for row in unit.schedules.listed()}
+    if name not in rows:
+        raise NotFound(
+            f"There is no schedule {name!r}{meant(name, rows) or '.'}", hint="See them with: touchline schedule list"
+        )
+    return rows[name]
