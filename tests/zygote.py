@@ -18,7 +18,7 @@ import traceback
 
 HEAVY = (
     "touchline.cli", "touchline.wiring", "touchline.app.imports", "touchline.app.runs", "touchline.app.outbox",
-    "touchline.app.journey", "touchline.app.leads", "touchline.app.funnel", "touchline.app.doctor",
+    "touchline.app.journey", "touchline.app.schedules", "touchline.app.leads", "touchline.app.funnel", "touchline.app.doctor",
     "touchline.adapters.campaign_file", "touchline.adapters.exports", "touchline.adapters.starter",
     "touchline.adapters.sources.manual", "touchline.stages.harvest", "touchline.logs", "rich.console", "rich.table",
     "sqlglot", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg", "holidays.countries", "uvicorn",

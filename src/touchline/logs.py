@@ -1,9 +1,14 @@
 """Structured logs on standard error: for people or as JSON lines, no personal data above debug."""
 
 import logging
+import re
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
+
+ADDRESS = re.compile(r"[^\s@<>\"'(),:;=]+@[^\s@<>\"'(),:;=]+\.[^\s@<>\"'(),:;=]+")
 
 
 def set_up(level: str, form: str) -> None:
@@ -23,9 +28,18 @@ def set_up(level: str, form: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *([] if level.upper() == "DEBUG" else [_masked]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _masked(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Without people's addresses: errors of databases and mail servers quote them. A mailbox of ours is named on purpose."""
+    for name, value in event.items():
+        if isinstance(value, str) and name != "mailbox":
+            event[name] = ADDRESS.sub("(address)", value)
+    return event

@@ -1,18 +1,35 @@
 """One frozen Settings from touchline.toml and the environment; everything else gets values, never variables."""
 
 import difflib
+import json
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from touchline.model.errors import Misconfigured
 
 FILE = "touchline.toml"
+
+
+def _quiet(value: str) -> str:
+    if value and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value) is None:
+        raise ValueError(f"{value!r} is not a time of day such as 22:00-07:00")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):  # no such zone, or a text that cannot be the name of one
+        raise ValueError(f"{value!r} is not an IANA zone such as Europe/Berlin") from None
+    return value
 
 
 class Part(BaseModel):
@@ -52,6 +69,60 @@ class Log(Part):
     format: Literal["console", "json"] = Field("console", description="For people or for machines.")
 
 
+class Alerts(Part):
+    """Who is told when something is wrong."""
+
+    urls: tuple[SecretStr, ...] = Field(
+        (),
+        description="Where alerts go, as addresses of [apprise](https://github.com/caronc/apprise), such as "
+        "`mailto://user:password@example.com`; they are never shown.",
+    )
+    repeat_hours: Annotated[float, Field(gt=0, le=720)] = Field(
+        24.0, description="Hours after which an alert that is still open is told again."
+    )
+    quiet: Annotated[str, AfterValidator(_quiet)] = Field(
+        "", description="Hours without alerts, such as `22:00-07:00`; what is still wrong then is told afterwards."
+    )
+    zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="IANA zone of the quiet hours.")
+    urgent_breaks_quiet: bool = Field(True, description="What has failed is told in quiet hours too.")
+
+
+class Worker(Part):
+    """How work runs by itself."""
+
+    tick_seconds: Annotated[float, Field(ge=0.05, le=60)] = Field(
+        5.0, description="Seconds between two looks at schedules, other workers and health."
+    )
+    beat_seconds: Annotated[float, Field(ge=0.05, le=20)] = Field(
+        10.0, description="Seconds between two signs of life of a worker."
+    )
+    take_over_seconds: Annotated[float, Field(ge=0.5, le=3600)] = Field(
+        45.0, description="Seconds without a sign of life after which other workers take a worker's runs over."
+    )
+    batch_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="Runs that harvest and judge at once, in one worker."
+    )
+    send_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="Runs that send at once, in one worker."
+    )
+    stop_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        25.0, description="Seconds that a worker which is told to stop gives the batch under way."
+    )
+
+    @model_validator(mode="after")
+    def _patient(self) -> Self:
+        if self.take_over_seconds < 2 * self.beat_seconds:
+            raise ValueError("take_over_seconds must be twice beat_seconds at least, or the living are taken for dead")
+        return self
+
+
+class Serve(Part):
+    """Where `touchline serve` listens."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8025, description="Port to listen on; 0 takes a free one.")
+
+
 class Settings(BaseSettings):
     """Settings of one workspace."""
 
@@ -71,9 +142,15 @@ class Settings(BaseSettings):
         "",
         description="Key that signs opt-out links and names messages; empty uses the one kept in the database.",
     )
+    history_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        30, description="Days that runs and closed alerts are kept; of older runs the totals stay."
+    )
     dns: Dns = Dns()
     smtp: Smtp = Smtp()
     log: Log = Log()
+    alerts: Alerts = Alerts()
+    worker: Worker = Worker()
+    serve: Serve = Serve()
 
     @classmethod
     def settings_customise_sources(
@@ -156,7 +233,7 @@ def reference() -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     default = list(field.default) if isinstance(field.default, tuple) else field.default
-    shown = f'"{default}"' if isinstance(default, str) else str(default)
+    shown = json.dumps(default) if isinstance(default, str | bool) else str(default)
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     meaning = f"{field.description} One of {', '.join(choices)}." if choices else field.description
     return f"| `{name}` | `{shown}` | {meaning} | `TOUCHLINE_{name.upper().replace('.', '__')}` |"

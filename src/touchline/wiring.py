@@ -4,11 +4,12 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from touchline.adapters import machine, public
 from touchline.adapters.clock import FixedClock, Stopwatch, SystemClock
@@ -16,11 +17,14 @@ from touchline.adapters.dns import MxResolver
 from touchline.adapters.smtp import SmtpTransport
 from touchline.adapters.sources.csv import CsvSource
 from touchline.adapters.store.store import Store
-from touchline.app import campaigns, doctor
+from touchline.app import campaigns, doctor, history
+from touchline.app.alerts import Etiquette, Watch
 from touchline.app.claims import Identity, Post
+from touchline.app.health import Health, health
 from touchline.app.letters import OptOut
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Clock, Probe, Progress, StoredCampaign
+from touchline.app.tasks import Duty
 from touchline.model.campaign import Mailbox
 from touchline.model.errors import InvalidInput, Misconfigured
 from touchline.settings import Settings
@@ -131,6 +135,39 @@ class Workspace:
             identity=Identity(f"{host}:{pid}:{secrets.token_hex(4)}", host, pid),
             opt_out=self.opt_out,
         )
+
+    @property
+    def duties(self) -> Mapping[str, Duty]:
+        """Jobs that belong to no campaign."""
+        return {"retention": Duty(self._forget), "health": Duty(self._look, once=True)}
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Looks after health and tells people."""
+        from touchline.adapters.notify import AppriseNotifier  # apprise costs a start half a second
+
+        given = self.settings.alerts
+        etiquette = Etiquette.of(
+            repeat_hours=given.repeat_hours, quiet=given.quiet, zone=given.zone, urgent=given.urgent_breaks_quiet
+        )
+        return Watch(self.store, AppriseNotifier(given.urls), etiquette)
+
+    def _look(self) -> dict[str, Any]:
+        return self.watch.look(self.clock.now(), machine.free_bytes(self.settings.home))
+
+    def health(self) -> Health:
+        """How things stand."""
+        return health(self.store, self.clock.now(), machine.free_bytes(self.settings.home))
+
+    def metrics(self) -> tuple[bytes, str]:
+        """What Prometheus scrapes, and its content type."""
+        from touchline.adapters import exposition  # only `serve` needs it
+
+        text = exposition.metrics_text(self.store, self.clock.now(), machine.free_bytes(self.settings.home))
+        return text, exposition.CONTENT_TYPE
+
+    def _forget(self) -> dict[str, Any] | None:
+        return history.forget(self.store, self.clock.now(), timedelta(days=self.settings.history_days))
 
     def csv(self, path: Path, column_map: dict[str, str] | None = None) -> CsvSource:
         """A CSV file as a source."""

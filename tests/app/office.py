@@ -20,8 +20,9 @@ from touchline.adapters.store.store import Store
 from touchline.app import campaigns
 from touchline.app.claims import Identity, Post
 from touchline.app.imports import Imported, import_source
+from touchline.app.judging import judge_pending
 from touchline.app.letters import OptOut
-from touchline.app.pipeline import Outside, judge_pending
+from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, StoredCampaign
 from touchline.app.sending import send_due
 from touchline.app.suppression import Suppressed, suppress

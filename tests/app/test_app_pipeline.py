@@ -7,8 +7,8 @@ from office import AGAIN, ANN, EVERYONE, HELLO, SENIOR, SIZE, TOO_SMALL, TUESDAY
 
 from touchline.adapters.store import tables
 from touchline.app import outbox
+from touchline.app.judging import judge_pending
 from touchline.app.leads import decide, replied
-from touchline.app.pipeline import judge_pending
 
 SMALLER = {**TOO_SMALL, "when": "employees < 500"}
 OTHER = {"short": {"steps": [HELLO, AGAIN]}, "long": {"steps": [{**HELLO, "subject": "Long"}, AGAIN]}}

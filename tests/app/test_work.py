@@ -1,6 +1,5 @@
 """A run batch by batch: it stops between batches, goes on anywhere, and what fails is set aside and tried again."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 
@@ -8,8 +7,9 @@ import pytest
 from office import TUESDAY, WEDNESDAY, Office
 
 from touchline.adapters.store import tables
-from touchline.app.tasks import Bench
-from touchline.app.work import TAKEOVERS, TRIES, Step, Work, added
+from touchline.app import schedules
+from touchline.app.tasks import Bench, Duty
+from touchline.app.work import TAKEOVERS, TRIES, Step, Work
 from touchline.model.errors import SourceUnavailable, StoreUnavailable
 
 ROWS = 130
@@ -24,9 +24,9 @@ class Shop:
         office.apply()
         self.files = [office.people(ROWS)]
 
-    def worker(self, name: str = "one", **chores: Callable[[], dict[str, int] | None]) -> Work:
+    def worker(self, name: str = "one", **duties: Duty) -> Work:
         office = self.office
-        return Work(Bench(lambda: office.outside, lambda _: self.files, lambda _: office.post(), chores, name))
+        return Work(Bench(lambda: office.outside, lambda _: self.files, lambda _: office.post(), duties, name))
 
     def open(self, job: str = "daily", until: str = "nurture", **values: object) -> int:
         office = self.office
@@ -109,6 +109,18 @@ def test_a_window_that_closes_stops_between_batches_and_the_next_run_goes_on(sho
     after = shop.open()
     through(shop.worker("two"), after)
     assert shop.row(after)["counts"]["harvest"]["new"] == ROWS - 40
+
+
+def test_a_run_that_no_worker_was_free_for_begins_late_and_has_until_the_next_opening(small: Shop) -> None:
+    office = small.office
+    schedules.ensure(office.store, office.now)
+    office.later(hours=21)
+    (opened,) = [row for row in schedules.start_due(office.store, office.now) if row["job"] == "daily"]
+    office.now = opened["stop_at"]
+    through(small.worker(), opened["id"])
+    row = small.row(opened["id"])
+    assert (row["state"], row["late"]) == ("done", 1)
+    assert row["stop_at"] - opened["stop_at"] == timedelta(hours=20)
 
 
 def test_a_run_that_a_person_cancels_ends_before_its_next_batch(small: Shop) -> None:
@@ -238,13 +250,18 @@ def test_dropping_what_is_in_memory_at_any_moment_changes_no_decision(office: Of
 def test_a_chore_goes_on_until_it_has_no_more(small: Shop) -> None:
     parts = [{"removed": 2}, {"removed": 1}, None]
     key = small.open("retention", campaign_id=None, campaign_version=None, until=None)
-    through(small.worker(retention=lambda: parts.pop(0)), key)
+    through(small.worker(retention=Duty(lambda: parts.pop(0))), key)
     assert small.row(key)["counts"]["retention"] == {"removed": 3}
 
 
-def test_counts_add_up_however_deep() -> None:
-    assert added({"a": 1, "b": {"c": 2}}, {"b": {"c": 1, "d": 0.5}, "e": {"f": 1}}) == {
-        "a": 1,
-        "b": {"c": 3, "d": 0.5},
-        "e": {"f": 1},
-    }
+def test_a_duty_of_one_call_is_tried_again_where_it_fails_and_then_done_once(small: Shop) -> None:
+    calls = count()
+
+    def look() -> dict[str, int]:
+        if next(calls) == 0:
+            raise ValueError("odd")
+        return {"findings": 0}
+
+    key = small.open("health", campaign_id=None, campaign_version=None, until=None)
+    assert through(small.worker(health=Duty(look, once=True)), key) == [1.0]
+    assert (small.row(key)["state"], next(calls)) == ("done", 2)

@@ -97,6 +97,8 @@ PREPARED = {
     "README.md": (),
     "quickstart.md": (),
     "pipeline.md": (("import", "leads.csv", "-c", "first"),),
+    "monitoring.md": (("import", "leads.csv", "-c", "first"),),
+    "running.md": (("run", "-c", "first", "--until", "nurture"),),
     "troubleshooting.md": (
         ("import", "leads.csv", "-c", "first"),
         ("run", "-c", "first", "--until", "nurture"),

@@ -136,7 +136,7 @@ def test_exported_suppressions_import_again(sqlite_world: World) -> None:
     assert world.run("suppress", "list", "--json").json == before
 
 
-NO_JSON = {"demo", "optout-server", "campaign export", "suppress export"}
+NO_JSON = {"demo", "optout-server", "serve", "worker", "campaign export", "suppress export"}
 """What prints a story, serves, or writes a file format of its own."""
 
 

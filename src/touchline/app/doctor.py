@@ -72,7 +72,7 @@ def examine(exam: Examination) -> Iterator[Finding]:
     with exam.store.reading() as unit:
         stopped = unit.controls.get(STOPPED)
         stored = [unit.campaigns.get(name) for name in unit.campaigns.names()]
-        uncertain = unit.touches.counts(None).get("uncertain", 0)
+        uncertain = unit.gauges.uncertain()
     if stopped is not None:
         yield Finding("stop switch", "warning", f"everything is stopped: {stopped}", "Lift it with: touchline start")
     if uncertain:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from touchline.app.ports import Clock, Probe, Progress, Resolver, Row, Stopwatch, Store, StoredCampaign, Unit
+from touchline.app.ports import Clock, Probe, Progress, Resolver, Stopwatch, Store, StoredCampaign, Unit
 from touchline.model.campaign import Campaign
 from touchline.model.columns import DECISIONS
 from touchline.stages import nurture, qualify, reaches, route, score
@@ -14,28 +14,12 @@ from touchline.stages.addresses import check_addresses
 from touchline.stages.route import draw
 from touchline.stages.send import message_ids
 
-FINAL = ("stopped", "replied", "finished")
-"""States that judging never leaves: a person, a reply or the end of the sequence brought them."""
-
 RECHECK = timedelta(days=1)
 """When to look again at what may pass by itself: a silent DNS server, another campaign's sequence, a recent contact."""
 
 DECIDED = tuple(column.name for column in DECISIONS)
-SCORED = ("fit", "opportunity", "tier", "score_parts")
-TOLD = (*DECIDED, "state", "state_reason", "pending", "recheck_at")
-"""What judging says of a prospect; a row where none of it changed is not written."""
-
-
 UNWRITABLE = "cannot be written: "
 """How the reason of a touch begins whose message lacks something; its prospect is held until a person has looked."""
-
-BACK = (
-    (pl.col("started") == 1)
-    & (pl.col("was_state") == "held")
-    & pl.col("decided_by").is_not_null()
-    & (pl.col("verdict") == "qualified").fill_null(False)
-)
-"""Held in the middle of a sequence, and let go on by a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,153 +218,3 @@ def add_prospects(unit: Unit, decided: pl.DataFrame, stored: StoredCampaign, out
         touches = enrolments(decided.with_columns(keys), stored, outside.secret, now)
     with timing("save touches"):
         unit.touches.insert(touches, now)
-
-
-@dataclass(slots=True)
-class Judging:
-    """Judging under way: prospects that have work to do, or all of them where the campaign has a new version.
-
-    Each batch is one transaction that also moves the cursor, so a killed run goes on behind its last batch.
-    """
-
-    outside: Outside
-    stored: StoredCampaign
-    until: str
-    everyone: bool
-    after: int
-    total: int
-    looked_at: int = 0
-    ended: bool = False
-
-    def batch(self, size: int) -> int:
-        """Judge the next prospects, `size` at most; gives how many there were."""
-        height, self.after = _judge_batch(
-            self.outside, self.stored, self.until, after=self.after, size=size, everyone=self.everyone
-        )
-        self.looked_at += height
-        self.ended = height < size
-        self.outside.progress.step("judge", self.looked_at, self.total)
-        return height
-
-    def set_aside(self, size: int) -> Row:
-        """Pass over the next prospects, which keep their work to do; gives their place."""
-        with self.outside.store.transaction() as unit:
-            page = unit.prospects.page(self.stored.id, after=self.after, limit=size, everyone=self.everyone)
-            place = {"after": self.after, "prospects": page.height}
-            self.ended = page.height < size
-            if page.height:
-                keys = page["prospect_id"]
-                self.after = keys[-1]
-                unit.prospects.set(keys.to_list(), self.outside.clock.now(), pending=1)
-            if self.everyone and reaches(self.until, "nurture"):
-                unit.campaigns.set(
-                    self.stored.id, self.outside.clock.now(), **_cursor(self.stored, self.after, self.ended)
-                )
-        return place
-
-
-def judging(outside: Outside, stored: StoredCampaign, until: str) -> Judging:
-    """Begin to judge, or go on behind the last batch of a pass that was cut short."""
-    everyone = stored.judged_version < stored.version
-    after = stored.judge_cursor if everyone else 0
-    with outside.store.transaction() as unit:
-        unit.prospects.wake(stored.id, outside.clock.now())
-        total = unit.prospects.pending_count(stored.id, everyone=everyone)
-    return Judging(outside, stored, until, everyone, after, total)
-
-
-def judge_pending(outside: Outside, stored: StoredCampaign, until: str, limit: int | None) -> int:
-    """Judge what has work to do, to the end or to a limit; gives how many were looked at."""
-    work = judging(outside, stored, until)
-    while not work.ended and (limit is None or work.looked_at < limit):
-        work.batch(outside.batch_rows if limit is None else min(outside.batch_rows, limit - work.looked_at))
-    return work.looked_at
-
-
-def _cursor(stored: StoredCampaign, after: int, finished: bool) -> dict[str, int]:
-    return {"judged_version": stored.version, "judge_cursor": 0} if finished else {"judge_cursor": after}
-
-
-def _judge_batch(
-    outside: Outside, stored: StoredCampaign, until: str, *, after: int, size: int, everyone: bool
-) -> tuple[int, int]:
-    """Judge one page; gives how many rows it had and the key behind which the next one starts."""
-    answers = Answers({}, {})
-    if reaches(until, "qualify"):
-        with outside.stopwatch.timing("load"), outside.store.reading() as unit:
-            page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
-        answers = mail_domains(outside, page)
-    now = outside.clock.now()
-    with outside.store.transaction() as unit:
-        with outside.stopwatch.timing("load"):
-            page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
-        if not page.is_empty():
-            unit.mx.keep(answers.asked, now)
-            facts = unit.prospects.facts(stored.id, page, now)
-            stopwatch = outside.stopwatch
-            decided = judge(page, stored, until=until, mx=answers.words, facts=facts, now=now, stopwatch=stopwatch)
-            with stopwatch.timing("save prospects"):
-                _save_judged(unit, decided, stored, until, outside.secret, now)
-            after = page["prospect_id"][-1]
-        if everyone and reaches(until, "nurture"):
-            unit.campaigns.set(stored.id, now, **_cursor(stored, after, page.height < size))
-        outside.probe.reached("judge-before-commit")
-    outside.probe.reached("judge-after-commit")
-    return page.height, after
-
-
-def _save_judged(
-    unit: Unit, decided: pl.DataFrame, stored: StoredCampaign, until: str, secret: bytes, now: datetime
-) -> None:
-    """Keep what changed: rows that are as they were cost no write."""
-    started, final = pl.col("started") == 1, pl.col("was_state").is_in(FINAL)
-    whole = reaches(until, "nurture")
-    decided = decided.with_columns(
-        pl.when(_stays(name, until, started | final)).then(f"was_{name}").otherwise(name).alias(name) for name in TOLD
-    )
-    if whole:
-        lost = started & ~final & (pl.col("verdict") == "rejected").fill_null(False)
-        reason = pl.concat_str(pl.lit("no longer qualified: "), pl.col("verdict_reason").fill_null(""))
-        decided = decided.with_columns(
-            state=pl.when(lost).then(pl.lit("stopped")).when(BACK).then(pl.lit("enrolled")).otherwise("state"),
-            state_reason=pl.when(lost).then(reason).when(~BACK).then("state_reason"),
-        )
-    same_score = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"was_{name}")) for name in SCORED)
-    changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"was_{name}")) for name in TOLD)
-    # The version stays the one that made these very parts: equal scores are not made anew.
-    version = pl.when(same_score & pl.col("was_campaign_version").is_not_null()).then("was_campaign_version")
-    decided = decided.with_columns(campaign_version=version.otherwise("campaign_version"))
-    unit.prospects.save(decided.filter(changed), now)
-    if not whole:
-        return
-    was_enrolled, enrolled = pl.col("was_state") == "enrolled", pl.col("state") == "enrolled"
-    out = decided.filter(was_enrolled & ~enrolled)["prospect_id"].to_list()
-    unit.touches.cancel_open(out, "no longer routed to this sequence", now)
-    # Enrolled without a touch: the campaign had no mailbox then.
-    moved = ~was_enrolled | pl.col("sequence").ne_missing(pl.col("was_sequence")) | (pl.col("touched") == 0)
-    anew = decided.filter(enrolled & ~started & moved)
-    _resume(unit, decided.filter(BACK), stored, now)
-    unit.touches.insert(enrolments(anew.filter(pl.col("touched") == 0), stored, secret, now), now)
-    unit.touches.replace(enrolments(anew.filter(pl.col("touched") == 1), stored, secret, now), now)
-
-
-def _resume(unit: Unit, back: pl.DataFrame, stored: StoredCampaign, now: datetime) -> None:
-    """Plan the message again that could not be written to these prospects."""
-    campaign = stored.campaign
-    timed = nurture.due(back, campaign.window, campaign.timezone, now, 0)
-    due = dict(timed.select("prospect_id", "due_at").iter_rows())
-    state = "drafted" if campaign.mode == "review" else "planned"
-    anew = {"subject": None, "text": None, "html": None, "approved_by": None, "reason": None}
-    for touch in unit.touches.of_prospects(list(due)):
-        if touch["state"] == "cancelled" and (touch["reason"] or "").startswith(UNWRITABLE):
-            unit.touches.settle(touch["id"], ("cancelled",), state, now, due_at=due[touch["prospect_id"]], **anew)
-
-
-def _stays(name: str, until: str, settled: pl.Expr) -> pl.Expr:
-    """Whether a column keeps its stored value: no stage made it anew, or the prospect is past where it could change."""
-    made_by = {**dict.fromkeys(SCORED, "score"), **dict.fromkeys(("sequence", "route_reason"), "route")}
-    if name in ("state", "state_reason", "recheck_at"):
-        return settled if reaches(until, "nurture") else pl.lit(True)
-    if name in ("sequence", "route_reason"):
-        return settled if reaches(until, "route") else pl.lit(True)
-    return pl.lit(name != "pending" and not reaches(until, made_by.get(name, "qualify")))

@@ -1,4 +1,4 @@
-"""A run: the whole pipeline of one campaign, as far as asked, with counts that are kept."""
+"""Runs: one by hand, the whole pipeline of a campaign as far as asked; and the history of all, to see, cancel and retry."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -8,13 +8,17 @@ import structlog
 
 from touchline.app.claims import Post
 from touchline.app.imports import import_source
-from touchline.app.pipeline import Outside, judge_pending
-from touchline.app.ports import Row, Source, StoredCampaign
+from touchline.app.judging import judge_pending
+from touchline.app.pipeline import Outside
+from touchline.app.ports import Row, Source, StoredCampaign, Unit
 from touchline.app.sending import may_send, send_due
-from touchline.model.errors import TouchlineError
+from touchline.model.errors import NotFound, Refused, TouchlineError
 from touchline.stages import reaches
 
 log = structlog.get_logger(__name__)
+
+OPEN = ("queued", "running")
+ENDED = ("done", "unfinished", "failed", "cancelled")
 
 
 @dataclass(slots=True)
@@ -102,7 +106,74 @@ def _finish(outside: Outside, result: RunResult, state: str, error: str | None) 
         unit.runs.set(result.run_id, state=state, counts=counts, finished_at=now, error=error)
 
 
-def history(outside: Outside, limit: int) -> list[Row]:
-    """Runs, newest first."""
+def history(outside: Outside, limit: int, *, campaign: str | None = None, every: bool = True) -> list[Row]:
+    """Runs, newest first.
+
+    Args:
+        campaign: Those of one campaign only.
+        every: Those without a campaign too, such as looking after health.
+    """
     with outside.store.reading() as unit:
-        return unit.runs.listed(limit)
+        key = unit.campaigns.get(campaign).id if campaign is not None else None
+        return unit.runs.listed(limit, campaign_id=key, of_campaigns=not every)
+
+
+def shown(outside: Outside, key: int) -> tuple[Row, list[Row]]:
+    """One run with its batches.
+
+    Raises:
+        NotFound: No run has this number.
+    """
+    with outside.store.reading() as unit:
+        return _found(unit, key), unit.runs.batches(key)
+
+
+def cancel(outside: Outside, key: int, by: str) -> Row:
+    """End a run before its next batch; one that waits for a worker ends at once. Gives the run as it then is.
+
+    Raises:
+        NotFound: No run has this number.
+        Refused: It has ended already.
+    """
+    with outside.store.transaction() as unit:
+        row = _found(unit, key, lock=True)
+        if row["state"] not in OPEN:
+            raise Refused(f"Run {key} has ended: it is {row['state']}.", hint="See: touchline runs list")
+        if row["state"] == "queued":
+            now = outside.clock.now()
+            unit.runs.set(key, state="cancelled", cancel=by, finished_at=now, error=f"cancelled by {by}")
+        else:
+            unit.runs.set(key, cancel=by)
+        return _found(unit, key)
+
+
+def retry(outside: Outside, key: int) -> tuple[Row, int]:
+    """Queue a run's work anew, batches that were set aside first; gives the new run and how many batches those are.
+
+    Raises:
+        NotFound: No run has this number.
+        Refused: It goes on, or one like it does.
+    """
+    with outside.store.transaction() as unit:
+        row = _found(unit, key, lock=True)
+        if row["state"] in OPEN:
+            raise Refused(f"Run {key} goes on.", hint=f"Wait for it, or: touchline runs cancel {key}")
+        for other in unit.runs.unfinished(row["campaign_id"]):
+            if other["job"] == row["job"] and other["campaign_id"] == row["campaign_id"]:
+                raise Refused(f"Run {other['id']} does the same work now.", hint="Wait for it.")
+        aside = [batch for batch in unit.runs.batches(key, states=["set_aside"]) if batch["place"] is not None]
+        for batch in aside:
+            unit.runs.set_batch(key, batch["number"], state="released")
+        same = {name: row[name] for name in ("campaign_id", "campaign_version", "until")}
+        # A run by hand was no job of a worker's; what it does is a daily run's work.
+        job = "daily" if row["job"] == "run" else row["job"]
+        made = unit.runs.open(job, outside.clock.now(), **same)
+        assert made is not None
+        return _found(unit, made), len(aside)
+
+
+def _found(unit: Unit, key: int, *, lock: bool = False) -> Row:
+    row = unit.runs.get(key, lock=lock)
+    if row is None:
+        raise NotFound(f"There is no run {key}.", hint="See them with: touchline runs list")
+    return row

@@ -1,12 +1,14 @@
 """The parts of a run: harvesting a source, trying batches again, judging, sending, chores; each goes batch by batch."""
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from touchline.app import loading
 from touchline.app.claims import Post
-from touchline.app.pipeline import Judging, Outside, judging
+from touchline.app.judging import Judging, judging
+from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, Source, StoredCampaign
 from touchline.app.sending import may_send, send_due
 from touchline.model.errors import Refused
@@ -37,6 +39,19 @@ class Task(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A job without a campaign.
+
+    Attributes:
+        work: Does one batch and gives its counts; None when there is no more.
+        once: One call is all of a run.
+    """
+
+    work: Callable[[], dict[str, Any] | None]
+    once: bool = False
+
+
 @dataclass(slots=True)
 class Bench:
     """What runs are worked on with.
@@ -45,21 +60,21 @@ class Bench:
         outside: Made anew for each run.
         sources: Opens a campaign's sources.
         post: Prepares sending.
-        chores: Jobs without a campaign: each call does one batch and gives its counts, None when there is no more.
+        duties: Jobs without a campaign.
         worker: Name of this process.
     """
 
     outside: Callable[[], Outside]
     sources: Callable[[StoredCampaign], Iterable[Source]]
     post: Callable[[StoredCampaign], Post]
-    chores: Mapping[str, Callable[[], dict[str, Any] | None]]
+    duties: Mapping[str, Duty]
     worker: str
 
 
 def tasks(bench: Bench, outside: Outside, row: Row, stored: StoredCampaign | None) -> Iterator[Task]:
     """The parts of a run in order, each made when the one before has ended."""
     if stored is None:
-        yield Chore(row["job"], bench.chores[row["job"]])
+        yield Chore(row["job"], bench.duties[row["job"]])
         return
     until = row["until"] or "send"
     if row["job"] != "send":
@@ -216,7 +231,7 @@ class Send:
         if self._post is None:
             may_send(self.stored)
             self._post = self.post(self.stored)
-        self._post = replace(self._post, counts=type(self._post.counts)(), notes=[])
+        self._post = replace(self._post, counts=Counter(), notes=[])
         counts = dict(send_due(self._post, self.stored, SENDS))
         self._ended = sum(counts.get(result, 0) for result in ("sent", "deferred", "failed", "uncertain")) < SENDS
         return counts or None
@@ -234,11 +249,14 @@ class Chore:
     """A job without a campaign."""
 
     stage: str
-    work: Callable[[], dict[str, Any] | None]
+    duty: Duty
+    _ended: bool = False
 
     def batch(self) -> dict[str, Any] | None:
         """The next part."""
-        return self.work()
+        counts = None if self._ended else self.duty.work()
+        self._ended = self.duty.once
+        return counts
 
     def set_aside(self) -> tuple[Row, dict[str, Any]] | None:
         """The next run does it."""

@@ -1,13 +1,17 @@
 """A run's work, one batch at a time, on whichever worker: what the durable engine calls until there is no more."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
 
+from touchline.app.history import summed
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, Unit
+from touchline.app.runs import ENDED
+from touchline.app.schedules import upcoming
 from touchline.app.tasks import Bench, Task, tasks
 from touchline.model.errors import Permanent, Refused, StoreUnavailable, TouchlineError, Transient
 
@@ -21,8 +25,6 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 
 TAKEOVERS = 5
 """How often in a row other workers go on with a run, none of them coming past its next batch, before it is given up."""
-
-ENDED = ("done", "unfinished", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Work:
         if row["cancel"] is not None:
             unit.runs.set(key, state="cancelled", finished_at=now, error=f"cancelled by {row['cancel']}")
             return Step(more=False)
-        if row["stop_at"] is not None and now >= row["stop_at"]:
+        if row["stop_at"] is not None and now >= row["stop_at"] and not _begins_late(unit, row, now):
             unit.runs.set(key, state="unfinished", finished_at=now, error="the window closed; the next run goes on")
             return Step(more=False)
         if row["state"] == "queued":
@@ -168,7 +170,7 @@ class Work:
             unit.runs.add_batch(run_id, stage, state, now, counts=counts, seconds=seconds, worker=worker, **values)
             whole = {stage: counts, "batches": {state: 1}, "seconds": taken}
             # Only deaths without a batch between them speak against the run.
-            unit.runs.set(run_id, stage=stage, counts=added(row["counts"], whole), takeovers=0)
+            unit.runs.set(run_id, stage=stage, counts=summed(row["counts"], whole), takeovers=0)
 
     def _finish(self, run_id: int, run: _Open) -> None:
         with run.outside.store.transaction() as unit:
@@ -184,12 +186,11 @@ class Work:
         log.info("run.ended", run=run_id, state="failed" if failed else "done", error=error)
 
 
-def added(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts of two pieces of work together, however deep they are nested."""
-    whole = dict(one)
-    for name, value in two.items():
-        if isinstance(value, Mapping):
-            whole[name] = added(whole.get(name, {}), value)
-        else:
-            whole[name] = round(whole.get(name, 0) + value, 6)
-    return whole
+def _begins_late(unit: Unit, row: Row, now: datetime) -> bool:
+    """Let a run begin that no worker was free for while its window was open; it has until the next opening."""
+    schedule = next((each for each in unit.schedules.listed() if each["id"] == row["schedule_id"]), None)
+    if row["state"] != "queued" or schedule is None:
+        return False
+    coming = upcoming(schedule, now)
+    unit.runs.set(row["id"], late=1, stop_at=coming.opens_at if coming else None)
+    return True

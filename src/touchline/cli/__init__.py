@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from touchline.cli import campaign, demo, leads, operate, outbox, suppress
+from touchline.cli import campaign, demo, health, leads, operate, outbox, schedule, suppress, work
 from touchline.cli.context import State, plain_lines
 
 app = typer.Typer(
@@ -21,8 +21,10 @@ app.add_typer(campaign.app, name="campaign")
 app.add_typer(leads.imports, name="imports")
 app.add_typer(leads.app, name="leads")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(work.runs, name="runs")
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(suppress.app, name="suppress")
-for command in (*operate.COMMANDS, *leads.COMMANDS, demo.demo):
+for command in (*operate.COMMANDS, *leads.COMMANDS, *work.COMMANDS, health.health, demo.demo):
     app.command(name=command.__name__.removesuffix("_").replace("_", "-"))(command)
 
 

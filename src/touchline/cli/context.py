@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import socket
+
     from touchline.wiring import Workspace
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -110,3 +112,24 @@ def person() -> str:
     import os
 
     return os.environ.get("TOUCHLINE_USER") or getpass.getuser()
+
+
+def listening(host: str, port: int) -> "socket.socket":
+    """A socket that listens there.
+
+    Raises:
+        Misconfigured: The address cannot be had.
+    """
+    import socket
+
+    from touchline.model.errors import Misconfigured
+
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        raise Misconfigured(
+            f"{host}:{port} cannot be listened on: {error.strerror}.", hint="Choose another --port."
+        ) from None
+    return made

@@ -1,11 +1,11 @@
-"""`touchline init`, `run`, `runs`, `stop`, `start`, `doctor` and `optout-server`: set up, work, and keep watch."""
+"""`touchline init`, `run`, `stop`, `start`, `doctor` and `optout-server`: set up, work, and keep watch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from touchline.cli.context import CampaignName, Json, Limit, plain, print_json, print_table, workspace
+from touchline.cli.context import CampaignName, Json, plain, print_json, workspace
 
 if TYPE_CHECKING:
     from touchline.adapters.starter import Answers
@@ -110,32 +110,6 @@ def run(
     print(f"How it stands: touchline campaign show {campaign}")
 
 
-def runs(context: typer.Context, limit: Limit = 20, json: Json = False) -> None:
-    """List runs, newest first."""
-    from touchline.app.runs import history
-
-    rows = history(workspace(context).outside, limit)
-    if json:
-        print_json(rows)
-        return
-    print_table(
-        ["run", "state", "until", "started", "finished", "judged", "sent", "error"],
-        [
-            [
-                r["id"],
-                r["state"],
-                r["until"],
-                r["started_at"],
-                r["finished_at"],
-                r["counts"].get("judged"),
-                r["counts"].get("sending", {}).get("sent"),
-                r["error"],
-            ]
-            for r in rows
-        ],
-    )
-
-
 def stop(
     context: typer.Context,
     all_: Annotated[bool, typer.Option("--all", help="Everything, everywhere.")] = False,
@@ -195,25 +169,16 @@ def optout_server(
     ] = 8025,
 ) -> None:
     """Serve the opt-out pages that mails link to. Put a proxy with HTTPS before it and set public_url."""
-    import socket
-
     import uvicorn
 
-    from touchline.model.errors import Misconfigured
+    from touchline.cli.context import listening
     from touchline.web.optout import application
 
     ws = workspace(context)
     app = application(ws.store, ws.secret, ws.clock)
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        raise Misconfigured(
-            f"{host}:{port} cannot be listened on: {error.strerror}.", hint="Choose another --port."
-        ) from None
-    print(f"listening on http://{host}:{listening.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listening])
+    socket = listening(host, port)
+    print(f"listening on http://{host}:{socket.getsockname()[1]}", flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[socket])
 
 
-COMMANDS = (init, run, runs, stop, start, doctor, optout_server)
+COMMANDS = (init, run, stop, start, doctor, optout_server)

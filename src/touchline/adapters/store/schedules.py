@@ -4,8 +4,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from touchline.adapters.store.campaigns import upsert
 from touchline.adapters.store.tables import campaigns, schedules
 
 
@@ -26,8 +27,8 @@ class Schedules:
         return [{**row, "timing": json.loads(row["timing"])} for row in rows]
 
     def add(self, name: str, job: str, campaign_id: int | None, timing: dict[str, Any], now: datetime) -> int:
-        """Add an active schedule; gives its key."""
-        query = insert(schedules).values(
+        """Add an active schedule, unless one has this name already; gives the key of the one that has it."""
+        statement = upsert(self.connection, schedules).values(
             name=name,
             job=job,
             campaign_id=campaign_id,
@@ -36,7 +37,9 @@ class Schedules:
             created_at=now,
             updated_at=now,
         )
-        return int(self.connection.execute(query.returning(schedules.c.id)).scalar_one())
+        # Two processes may add it at once. A change of nothing lets the second one have the key too.
+        unchanged = statement.on_conflict_do_update(index_elements=["name"], set_={"name": name})
+        return int(self.connection.execute(unchanged.returning(schedules.c.id)).scalar_one())
 
     def set(self, key: int, now: datetime, **values: Any) -> None:
         """Set columns of one schedule; `timing` is a mapping."""

@@ -11,6 +11,7 @@ from touchline.adapters.store import migrate
 from touchline.adapters.store.alerts import Alerts
 from touchline.adapters.store.campaigns import Campaigns, Controls, Mailboxes
 from touchline.adapters.store.engine import BUSY_SECONDS, open_engine, place, transaction
+from touchline.adapters.store.gauges import Gauges
 from touchline.adapters.store.imports import Imports
 from touchline.adapters.store.journal import Journal, Senders
 from touchline.adapters.store.leads import Leads
@@ -61,6 +62,11 @@ class Unit:
     def workers(self) -> Workers:
         """Workers that are alive."""
         return Workers(self.connection)
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        """What health and metrics read."""
+        return Gauges(self.connection)
 
     @cached_property
     def alerts(self) -> Alerts:

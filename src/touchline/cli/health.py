@@ -1,0 +1,68 @@
+"""`touchline health`: how things stand, as words, JSON and exit code, and whether alerts reach people."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from touchline.cli.context import Json, plain, print_json, workspace
+
+if TYPE_CHECKING:
+    from touchline.app.health import Health
+    from touchline.wiring import Workspace
+
+
+def health(
+    context: typer.Context,
+    json: Json = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Tell what is new, as a worker does; for cron on another machine.")
+    ] = False,
+    notify_test: Annotated[
+        bool, typer.Option("--notify-test", help="Only send a test message to every alerts.urls.")
+    ] = False,
+) -> None:
+    """Say how things stand, with reasons and what to do; exit code 0 healthy, 1 degraded, 2 failed."""
+    from dataclasses import asdict
+
+    from touchline.adapters.machine import free_bytes
+    from touchline.app.health import LEVELS
+
+    ws = workspace(context)
+    if notify_test:
+        _test(ws, json=json)
+        return
+    if notify:
+        ws.watch.look(ws.clock.now(), free_bytes(ws.settings.home))
+    found = ws.health()
+    if json:
+        print_json({"health": found.level, "scopes": found.scopes, "findings": [asdict(one) for one in found.findings]})
+    else:
+        _print(found)
+    if found.level != "healthy":
+        raise typer.Exit(LEVELS.index(found.level))
+
+
+def _print(found: "Health") -> None:
+    print(f"{found.level:<9} overall")
+    for scope, level in found.scopes.items():
+        print(f"{level:<9} {plain(scope)}")
+        for finding in found.findings:
+            if finding.scope == scope:
+                print(f"{'':<9}   {plain(finding.reason)}\n{'':<9}   -> {plain(finding.hint)}")
+
+
+def _test(ws: "Workspace", *, json: bool) -> None:
+    from touchline.app.alerts import Notice
+    from touchline.model.errors import Misconfigured, Transient
+
+    urls = ws.settings.alerts.urls
+    if not urls:
+        raise Misconfigured("There is nobody to tell.", hint='Set in touchline.toml: [alerts] urls = ["mailto://..."]')
+    if not ws.watch.notifier.tell(Notice("Touchline test", "This is a test: alerts reach you here.", "healthy")):
+        raise Transient("No channel took the test message.", hint="Compare alerts.urls with apprise's manual.")
+    if json:
+        print_json({"channels": len(urls), "told": True})
+    else:
+        print(
+            f"Sent to {len(urls)} {'address' if len(urls) == 1 else 'addresses'}; warnings name those that refused it."
+        )

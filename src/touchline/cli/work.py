@@ -1,0 +1,188 @@
+"""`touchline serve`, `worker` and `runs`: let it run by itself, and see what it did."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from touchline.cli.context import LARGEST, Json, Limit, listening, person, plain, print_json, print_table, workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from touchline.app.ports import Row
+    from touchline.wiring import Workspace
+
+runs = typer.Typer(help="What has run, what it did, and what to do about it.", no_args_is_help=True)
+Run = Annotated[int, typer.Argument(min=1, max=LARGEST, help="Number of the run.")]
+
+
+def worker(
+    context: typer.Context,
+    queues: Annotated[str, typer.Option(help="Queues to work on, of: batch,send,health.")] = "batch,send,health",
+) -> None:
+    """Start what is due and work on it, until told to stop (SIGTERM, Ctrl-C). On PostgreSQL any number may run at once."""
+    from touchline.model.errors import InvalidInput
+    from touchline.worker import QUEUES
+
+    listen = [name.strip() for name in queues.split(",") if name.strip()]
+    if not listen or not set(listen) <= set(QUEUES):
+        raise InvalidInput(f"{queues!r} names no queues of ours.", hint=f"Choose of: {', '.join(QUEUES)}")
+    _work(workspace(context), listen, lambda: print("working; stop with Ctrl-C", flush=True))
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on; else serve.host.")] = "",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on, 0 takes a free one; else serve.port.")
+    ] = None,
+) -> None:
+    """Do everything in one process: the opt-out pages, /metrics and /health, schedules, and the work itself."""
+    import threading
+
+    import uvicorn
+
+    from touchline.web.site import application
+
+    ws = workspace(context)
+    settings = ws.settings.serve
+    address = host or settings.host
+    socket = listening(address, settings.port if port is None else port)
+    server = uvicorn.Server(uvicorn.Config(application(ws), log_level="warning", access_log=False))
+    pages = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, name="pages", daemon=True)
+
+    def ready() -> None:
+        pages.start()
+        print(f"listening on http://{address}:{socket.getsockname()[1]}", flush=True)
+
+    try:
+        _work(ws, ("batch", "send", "health"), ready)
+    finally:
+        server.should_exit = True
+        if pages.ident is not None:
+            pages.join(timeout=5)
+
+
+def _work(ws: "Workspace", listen: "list[str] | tuple[str, ...]", ready: "Callable[[], None]") -> None:
+    """Work until a signal says to stop."""
+    import signal
+    import threading
+
+    from touchline.worker import Worker
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Worker(ws, listen).run(stop, ready)
+
+
+@runs.command(name="list")
+def list_(
+    context: typer.Context,
+    campaign: Annotated[str | None, typer.Option("--campaign", "-c", help="Of one campaign only.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Those without a campaign too: health, retention.")] = False,
+    limit: Limit = 20,
+    json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    from touchline.app.runs import history
+
+    rows = history(workspace(context).outside, limit, campaign=campaign, every=all_)
+    if json:
+        print_json(rows)
+        return
+    print_table(
+        ["run", "job", "campaign", "state", "queued", "took", "did", "error"],
+        [[r["id"], r["job"], r["campaign"], _state(r), r["queued_at"], _took(r), _did(r), r["error"]] for r in rows],
+    )
+
+
+def _state(row: "Row") -> str:
+    return f"{row['state']}, late" if row["late"] else str(row["state"])
+
+
+def _took(row: "Row") -> str:
+    if row["started_at"] is None or row["finished_at"] is None:
+        return ""
+    seconds = (row["finished_at"] - row["started_at"]).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _did(row: "Row") -> str:
+    """The counts in a few words."""
+    counts = row["counts"]
+    found = [f"{count} {what}" for what, count in counts.get("harvest", {}).items() if count]
+    judged = counts.get("judge", {}).get("prospects") or (counts.get("judged") if row["job"] == "run" else None)
+    if judged:
+        found.append(f"{judged} judged")
+    found += [
+        f"{count} {what}" for what, count in {**counts.get("send", {}), **counts.get("sending", {})}.items() if count
+    ]
+    return ", ".join(found)
+
+
+@runs.command()
+def show(context: typer.Context, run: Run, json: Json = False) -> None:
+    """Show one run with its batches: counts, seconds, errors."""
+    from touchline.app.runs import shown
+
+    row, batches = shown(workspace(context).outside, run)
+    if json:
+        print_json(row | {"batches": batches})
+        return
+    print(f"run {row['id']}: {plain(row['job'])} of {plain(row['campaign'] or 'the workspace')}, {_state(row)}")
+    for name in ("schedule", "slot", "until", "stage", "worker", "error"):
+        if row[name] is not None:
+            print(f"  {name:<9} {plain(row[name])}")
+    for name in ("queued_at", "started_at", "stop_at", "finished_at"):
+        if row[name] is not None:
+            print(f"  {name.removesuffix('_at'):<9} {plain(row[name])} UTC")
+    parts = sorted(row["counts"].get("seconds", {}).items(), key=lambda part: -part[1])
+    if parts:
+        print("  seconds   " + ", ".join(f"{plain(name)} {seconds:.2f}" for name, seconds in parts))
+    print_table(
+        ["batch", "stage", "state", "seconds", "attempts", "counts", "error"],
+        [
+            [
+                b["number"],
+                b["stage"],
+                b["state"],
+                f"{b['seconds']:.2f}",
+                b["attempts"],
+                ", ".join(f"{count} {what}" for what, count in b["counts"].items()),
+                b["error"],
+            ]
+            for b in batches
+        ],
+    )
+
+
+@runs.command()
+def cancel(context: typer.Context, run: Run, json: Json = False) -> None:
+    """End a run before its next batch; what it has done stays."""
+    from touchline.app import runs as app
+
+    row = app.cancel(workspace(context).outside, run, person())
+    if json:
+        print_json(row)
+    else:
+        print(f"Run {run} is cancelled." if row["state"] == "cancelled" else f"Run {run} ends before its next batch.")
+
+
+@runs.command()
+def retry(context: typer.Context, run: Run, json: Json = False) -> None:
+    """Queue a run's work again, batches that were set aside first. A worker does it."""
+    from touchline.app import runs as app
+
+    row, batches = app.retry(workspace(context).outside, run)
+    if json:
+        print_json(row | {"batches_again": batches})
+    else:
+        print(
+            f"Run {row['id']} is queued"
+            + (f"; it begins with {batches} batches that were set aside." if batches else ".")
+        )
+        print("A worker does it: touchline worker, or touchline serve.")
+
+
+COMMANDS = (worker, serve)

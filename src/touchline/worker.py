@@ -1,0 +1,171 @@
+"""A worker process: it beats, starts what is due, works on queued runs, takes over from the dead, and stops between batches."""
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from touchline.adapters import machine
+from touchline.adapters.clock import Stopwatch
+from touchline.app.claims import Post
+from touchline.app.pipeline import Outside
+from touchline.app.ports import Row, StoredCampaign
+from touchline.app.schedules import JOBS, ensure, start_due
+from touchline.app.tasks import Bench
+from touchline.app.work import Work
+from touchline.engine import DurableEngine, Queue
+from touchline.model.errors import Refused, StoreUnavailable
+from touchline.wiring import Workspace
+
+log = structlog.get_logger(__name__)
+
+QUEUES = ("batch", "send", "health")
+
+
+class Worker:
+    """One process's share of the work.
+
+    Args:
+        workspace: The workspace.
+        listen: Queues that this process works on.
+    """
+
+    def __init__(self, workspace: Workspace, listen: Sequence[str] = QUEUES) -> None:
+        self.workspace, self.listen = workspace, tuple(listen)
+        self.host, self.pid = socket.gethostname(), os.getpid()
+        self.name = f"{self.host}:{self.pid}:{secrets.token_hex(4)}"
+        bench = Bench(self._outside, workspace.sources, self._post, workspace.duties, self.name)
+        self.work = Work(bench)
+        settings = workspace.settings.worker
+        # Looking after health comes first, and runs that write to people before those that prepare it.
+        queues = [
+            Queue("batch", settings.batch_concurrency),
+            Queue("send", settings.send_concurrency),
+            Queue("health", 1),
+        ]
+        self.engine = DurableEngine(
+            workspace.settings.database_url,
+            workspace.settings.home,
+            self.name,
+            self.work.advance,
+            self.work.drop,
+            queues,
+            self.listen,
+            poll_seconds=min(1.0, settings.tick_seconds),
+        )
+
+    def _outside(self) -> Outside:
+        # A run's own stopwatch and memory of DNS answers.
+        return replace(self.workspace.outside, stopwatch=Stopwatch(), heard={})
+
+    def _post(self, stored: StoredCampaign) -> Post:
+        return replace(self.workspace.post(stored), ending=self.engine.stopping.is_set)
+
+    def run(self, stop: threading.Event, ready: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop` is set; then let batches end, and leave what is unfinished to the next worker.
+
+        Raises:
+            Refused: Another worker has the SQLite database.
+        """
+        self._alone_on_sqlite()
+        settings = self.workspace.settings.worker
+        self._beat()
+        self.engine.start()
+        heart = threading.Thread(target=self._beats, args=(stop, settings.beat_seconds), name="heart", daemon=True)
+        heart.start()
+        log.info("worker.started", worker=self.name, queues=self.listen)
+        ready()
+        try:
+            self.tick()
+            while not stop.wait(settings.tick_seconds):
+                self.tick()
+        finally:
+            stop.set()
+            self.engine.stop(round(settings.stop_seconds))
+            heart.join(timeout=settings.beat_seconds)
+            self._gone()
+            log.info("worker.stopped", worker=self.name)
+
+    def tick(self) -> None:
+        """Start what is due, hand queued runs to the engine, and take over from workers that are gone."""
+        try:
+            self._start()
+            self.engine.revive()
+            self._take_over()
+        except StoreUnavailable as error:
+            # Health is looked after by a run, and there are none now.
+            self.workspace.watch.away(error, self.workspace.clock.now())
+
+    def _start(self) -> None:
+        store, now = self.workspace.store, self.workspace.clock.now()
+        ensure(store, now)
+        start_due(store, now)
+        with store.reading() as unit:
+            rows = unit.runs.unfinished()
+        for row in rows:
+            if row["state"] == "queued":
+                self.engine.enqueue(row["id"], JOBS[row["job"]].queue if row["job"] in JOBS else "batch")
+        self._close_given_up([row for row in rows if row["state"] == "running" and row["worker"] is not None])
+
+    def _close_given_up(self, rows: Sequence[Row]) -> None:
+        """End runs whose workflow is over although they are not: the engine gave up, or its tables were lost."""
+        over = self.engine.over([row["id"] for row in rows])
+        for key, state in over.items():
+            with self.workspace.store.transaction() as unit:
+                row = unit.runs.get(key, lock=True)
+                if row is None or row["state"] != "running":
+                    continue
+                error = f"the engine no longer works on it ({state.lower()}); try again: touchline runs retry {key}"
+                unit.runs.set(key, state="failed", finished_at=self.workspace.clock.now(), error=error)
+
+    def _take_over(self) -> None:
+        with self.workspace.store.transaction() as unit:
+            if not unit.workers.alone():
+                return
+            gone = [row["name"] for row in unit.workers.listed() if not self._alive(row)]
+            taken = self.engine.take_over(lambda: {row["name"] for row in unit.workers.listed() if self._alive(row)})
+            for name in gone:
+                unit.workers.drop(name)
+        if taken:
+            log.warning("worker.took_over", runs=taken, gone=gone)
+
+    def _alive(self, row: Row) -> bool:
+        if row["host"] == self.host and not machine.is_alive(row["pid"]):
+            return False
+        silence = self.workspace.clock.now() - row["beat_at"]
+        return bool(silence < timedelta(seconds=self.workspace.settings.worker.take_over_seconds))
+
+    def _beats(self, stop: threading.Event, seconds: float) -> None:
+        while not stop.wait(seconds):
+            try:
+                self._beat()
+            except StoreUnavailable as error:
+                log.warning("worker.cannot_beat", error=error.message)
+
+    def _beat(self) -> None:
+        with self.workspace.store.transaction() as unit:
+            unit.workers.beat(self.name, self.host, self.pid, self.listen, self.workspace.clock.now())
+
+    def _gone(self) -> None:
+        try:
+            with self.workspace.store.transaction() as unit:
+                unit.workers.drop(self.name)
+        except StoreUnavailable as error:
+            # The others notice that the beat has stopped.
+            log.warning("worker.cannot_leave", error=error.message)
+
+    def _alone_on_sqlite(self) -> None:
+        if self.workspace.store.engine.dialect.name != "sqlite":
+            return
+        with self.workspace.store.reading() as unit:
+            others = [row for row in unit.workers.listed() if self._alive(row)]
+        if others:
+            raise Refused(
+                f"Another worker (process {others[0]['pid']} on {others[0]['host']}) works on this SQLite database.",
+                hint="Stop it first, or use PostgreSQL, where many workers share the work.",
+            )

@@ -1,0 +1,139 @@
+"""Notices reach real servers; what cannot be reached is logged and raises nothing; addresses with secrets appear nowhere."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from touchline.adapters.notify import AppriseNotifier
+from touchline.app.alerts import Notice
+from touchline.model.errors import Misconfigured
+from touchline.sim.smtp_server import SmtpServer
+
+# One of apprise's plugins imports what Python 3.13 has dropped.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+NOTICE = Notice("Touchline failed: disk", "FAILED  disk: 0.1 GB free\n    -> Free some <space> & breathe.", "failed")
+SECRET = "hunter2-token"
+
+
+class Hook:
+    """A webhook's server on loopback: keeps what it is told, and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.heard: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        hook = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                hook.heard.append(json.loads(body))
+                hook.paths.append(self.path)
+                self.send_response(hook.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.port = self.server.server_address[1]
+
+    @property
+    def url(self) -> str:
+        return f"json://127.0.0.1:{self.port}/{SECRET}"
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    made = Hook()
+    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port at which nobody listens."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    port = server.server_address[1]
+    server.server_close()
+    yield port
+
+
+def notifier(*urls: str) -> AppriseNotifier:
+    return AppriseNotifier([SecretStr(url) for url in urls])
+
+
+def test_a_webhook_hears_title_body_and_kind(hook: Hook) -> None:
+    assert notifier(hook.url).tell(NOTICE)
+    (heard,) = hook.heard
+    assert (heard["title"], heard["message"], heard["type"]) == (NOTICE.title, NOTICE.body, "failure")
+    assert hook.paths == [f"/{SECRET}"]
+
+
+@pytest.mark.parametrize(("level", "kind"), [("healthy", "success"), ("degraded", "warning")])
+def test_the_kind_follows_the_level(hook: Hook, level: str, kind: str) -> None:
+    assert notifier(hook.url).tell(Notice("t", "b", level))  # type: ignore[arg-type]
+    assert hook.heard[0]["type"] == kind
+
+
+def test_a_letter_comes_through_smtp_as_plain_text_or_readable_html() -> None:
+    with SmtpServer() as server:
+        url = f"mailto://127.0.0.1:{server.port}?from=touchline@ours.example&to=mara@ours.example&mode=insecure"
+        assert notifier(url).tell(NOTICE)
+        (received,) = server.messages
+    assert received.rcpt_to == ("mara@ours.example",)
+    letter = message_from_bytes(received.data, policy=policy.default)
+    assert letter["Subject"] == NOTICE.title
+    body = letter.get_body(("plain", "html"))
+    assert body is not None
+    assert "disk: 0.1 GB free" in body.get_content()
+
+
+def test_one_channel_that_takes_it_is_enough_and_the_other_is_logged_without_its_address(
+    hook: Hook, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with closed_port() as port, caplog.at_level(logging.DEBUG), capture_logs() as logs:
+        assert notifier(f"json://user:{SECRET}@127.0.0.1:{port}/{SECRET}", hook.url).tell(NOTICE)
+    assert len(hook.heard) == 1
+    (entry,) = logs
+    assert (entry["event"], entry["channel"], entry["kind"]) == ("alert.not_taken", 1, "JSON")
+    written = "".join([*capfd.readouterr(), caplog.text, str(logs)])
+    assert SECRET not in written.replace(f"/{SECRET} HTTP/1.1", "")
+
+
+def test_a_channel_that_refuses_is_a_no_and_no_error(hook: Hook) -> None:
+    hook.status = 500
+    told = notifier(hook.url)
+    with capture_logs() as logs:
+        assert not told.tell(NOTICE)
+    assert [entry["event"] for entry in logs] == ["alert.not_taken"]
+    hook.status = 204
+    assert told.tell(NOTICE)
+
+
+def test_without_channels_nobody_is_told() -> None:
+    assert not notifier().tell(NOTICE)
+
+
+@pytest.mark.parametrize("url", [f"nonsense://{SECRET}", SECRET, f"slack://{SECRET}", ""])
+def test_an_address_that_apprise_does_not_know_is_named_by_its_place_only(
+    hook: Hook, url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Misconfigured, match="address 2 of 2") as refused:
+        notifier(hook.url, url)
+    assert SECRET not in str(refused.value)
+    assert SECRET not in "".join(capfd.readouterr())

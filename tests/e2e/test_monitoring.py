@@ -1,0 +1,162 @@
+"""`touchline health` as people, monitors and cron use it: words, JSON, exit codes, and messages that arrive."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from touchline.model.errors import Misconfigured
+from touchline.settings import load
+from touchline.sim.smtp_server import Fault
+from world import TUESDAY, WEDNESDAY, World
+
+SECRET = "hunter2-token"
+LATER = "2027-03-09T05:06:00Z"
+ROOT = Path(__file__).parents[2]
+
+
+class Hook:
+    """A webhook's server on loopback."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, Any]] = []
+        hook = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                hook.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.url = f"json://127.0.0.1:{self.server.server_address[1]}/{SECRET}"
+
+    @property
+    def titles(self) -> list[str]:
+        return [each["title"] for each in self.heard]
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    made = Hook()
+    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+def test_a_fresh_installation_is_healthy_in_words_and_in_json(sqlite_world: World) -> None:
+    sqlite_world.run("init", "--yes")
+    said = sqlite_world.run("health").out
+    assert said.startswith("healthy   overall\n")
+    found = sqlite_world.run("health", "--json").json
+    assert (found["health"], found["findings"]) == ("healthy", [])
+    assert set(found["scopes"].values()) == {"healthy"}
+
+
+def test_schedules_without_a_worker_have_failed_with_exit_code_2_and_the_command_that_helps(
+    sqlite_world: World,
+) -> None:
+    sqlite_world.set_up()
+    sqlite_world.run("schedule", "list")
+    done = sqlite_world.run("health", code=2)
+    assert "failed    workers\n" in done.out
+    assert "-> touchline serve" in done.out
+    found = sqlite_world.run("health", "--json", code=2).json
+    assert [(one["key"], one["level"]) for one in found["findings"]] == [("workers: alive", "failed")]
+
+
+def test_what_is_degraded_has_exit_code_1(sqlite_world: World) -> None:
+    sqlite_world.set_up()
+    sqlite_world.leads(2)
+    sqlite_world.run("import", "leads.csv", "-c", "spring")
+    sqlite_world.run("run", "-c", "spring", "--until", "nurture")
+    sqlite_world.smtp.script(Fault("ehlo", "5xx", times=None))
+    sqlite_world.run("run", "-c", "spring", now=WEDNESDAY)
+    done = sqlite_world.run("health", now=WEDNESDAY, code=1)
+    assert "degraded  mailboxes\n" in done.out
+    assert "-> touchline doctor" in done.out
+
+
+def test_cron_may_tell_what_is_new_and_tells_it_once(sqlite_world: World, hook: Hook) -> None:
+    sqlite_world.set_up()
+    sqlite_world.run("schedule", "list")
+    told = {"TOUCHLINE_ALERTS__URLS": json.dumps([hook.url])}
+    for _ in range(2):
+        sqlite_world.run("health", "--notify", code=2, **told)
+    assert hook.titles == ["Touchline failed: workers: alive"]
+    for row in sqlite_world.run("schedule", "list", "--json").json:
+        sqlite_world.run("schedule", "pause", row["name"])
+    sqlite_world.run("health", "--notify", now=LATER, **told)
+    assert hook.titles[1:] == ["Touchline over: workers: alive"]
+
+
+def test_a_test_message_reaches_the_addresses_and_tells_nobody_what_they_are(sqlite_world: World, hook: Hook) -> None:
+    world = sqlite_world
+    world.run("init", "--yes")
+    (world.home / "touchline.toml").write_text(f'[alerts]\nurls = ["{hook.url}"]\n', "utf-8")
+    done = world.run("health", "--notify-test")
+    assert hook.titles == ["Touchline test"]
+    assert world.run("health", "--notify-test", "--json").json == {"channels": 1, "told": True}
+    refused = world.run("health", "--notify-test", code=75, TOUCHLINE_ALERTS__URLS=f'["json://127.0.0.1:1/{SECRET}"]')
+    unknown = world.run("health", "--notify-test", code=78, TOUCHLINE_ALERTS__URLS=f'["nonsense://{SECRET}"]')
+    assert all(SECRET not in each.out + each.err for each in (done, refused, unknown))
+    assert "alert.not_taken" in refused.err
+
+
+def test_without_addresses_a_test_message_says_where_they_belong(sqlite_world: World) -> None:
+    sqlite_world.run("init", "--yes")
+    done = sqlite_world.run("health", "--notify-test", code=78)
+    assert "[alerts] urls" in done.err
+
+
+def test_a_fault_among_the_addresses_is_told_without_showing_them(sqlite_world: World) -> None:
+    sqlite_world.run("init", "--yes")
+    broken = f'[alerts]\nurls = "{SECRET}"\n'
+    (sqlite_world.home / "touchline.toml").write_text(broken, "utf-8")
+    done = sqlite_world.run("health", code=78)
+    assert "alerts.urls" in done.err
+    assert SECRET not in done.err
+
+
+def test_a_database_that_is_not_there_is_no_health(sqlite_world: World) -> None:
+    assert sqlite_world.run("health", now=TUESDAY, code=None).code in (75, 78)
+
+
+def test_the_settings_in_the_page_on_monitoring_are_read_as_they_stand(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+    begin = page.index("    [alerts]")
+    block = page[begin:].split("\n\n")[0]
+    (tmp_path / "touchline.toml").write_text(dedent(block), "utf-8")
+    found = load(tmp_path).alerts
+    assert len(found.urls) == 2
+    assert (found.quiet, found.zone) == ("22:00-07:00", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[alerts]\nquiet = '22-7'", "'22-7' is not a time of day such as 22:00-07:00"),
+        ("[alerts]\nzone = 'Europe/Nowhere'", "'Europe/Nowhere' is not an IANA zone"),
+        ("[alerts]\nzone = '../etc/passwd'", "is not an IANA zone"),
+        ("[worker]\nbeat_seconds = 20\ntake_over_seconds = 30", "take_over_seconds must be twice beat_seconds"),
+        ("[worker]\nbatch_concurrency = 0", "worker.batch_concurrency"),
+        ("[serve]\nport = 65536", "serve.port"),
+        ("history_days = 0", "history_days"),
+    ],
+)
+def test_a_fault_in_the_settings_of_daily_work_names_it(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "touchline.toml").write_text(text, "utf-8")
+    with pytest.raises(Misconfigured) as refused:
+        load(tmp_path)
+    assert said in str(refused.value)

@@ -1,0 +1,140 @@
+"""Workers as processes: killed, frozen and stopped, they lose no run and double nothing."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from crew import Crew, until
+
+from touchline.adapters.store.store import Store
+from world import World
+
+CAMPAIGNS = 6
+ROWS = 400
+KILLS = int(os.environ.get("TOUCHLINE_CHAOS_KILLS", "20"))
+
+
+@pytest.fixture
+def crew(world: World) -> Iterator[Crew]:
+    made = Crew(world)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(world: World) -> Iterator[Store]:
+    made = Store(world.database_url, world.home)
+    yield made
+    made.close()
+
+
+def set_up(world: World, campaigns: int = CAMPAIGNS, rows: int = ROWS) -> list[str]:
+    """Campaigns that each harvest a file of their own; gives their names."""
+    names = [f"c{number}" for number in range(campaigns)]
+    world.run("init", "--yes")
+    for number, name in enumerate(names):
+        world.leads(rows, start=number * rows, name=f"{name}.csv")
+        world.apply(source_campaign(name))
+    world.run("schedule", "list")
+    return names
+
+
+def source_campaign(name: str) -> str:
+    from world import CAMPAIGN
+
+    return CAMPAIGN.replace("$name", name).replace("[sender]", f'[[sources]]\npath = "{name}.csv"\n\n[sender]', 1)
+
+
+def states(store: Store) -> dict[str, int]:
+    """Daily runs by state."""
+    with store.reading() as unit:
+        rows = unit.runs.listed(1_000, job="daily")
+    return {state: sum(row["state"] == state for row in rows) for state in {row["state"] for row in rows}}
+
+
+def check(world: World, store: Store, names: list[str], runs: int) -> None:
+    """Every run is done, every lead is there once, with one first touch, and the counts add up."""
+    assert states(store) == {"done": runs}
+    for name in names:
+        shown = world.run("campaign", "show", name, "--json").json
+        assert shown["prospects"] == ROWS
+        assert sum(shown["touches"].values()) == ROWS
+    imports = world.run("imports", "list", "--json").json
+    assert {(row["state"], row["rows"], row["new"]) for row in imports} == {("done", ROWS, ROWS)}
+    assert len(imports) == len(names)
+
+
+def test_workers_killed_at_random_lose_and_double_nothing(world: World, crew: Crew, store: Store) -> None:
+    dice = random.Random(7)
+    names = set_up(world)
+    count = 3 if store.engine.dialect.name == "postgresql" else 1
+    for name in names:
+        world.run("schedule", "run-now", f"daily:{name}", now="")
+    for _ in range(count):
+        crew.start()
+    kills = KILLS // 2
+    for _ in range(kills):
+        time.sleep(dice.uniform(0.2, 0.9))
+        crew.kill(dice.choice(crew.members))
+        crew.start()
+    until(lambda: set(states(store)) == {"done"}, 120, "the runs do not end")
+    check(world, store, names, len(names))
+
+
+def test_a_frozen_worker_is_taken_over_and_harms_nothing_when_it_wakes(postgres_url: str, sqlite_world: World) -> None:
+    world = sqlite_world
+    world.database_url = postgres_url
+    crew, store = Crew(world), Store(postgres_url, world.home)
+    try:
+        names = set_up(world, 2)
+        for name in names:
+            world.run("schedule", "run-now", f"daily:{name}", now="")
+        frozen = crew.start()
+        until(lambda: states(store).get("running"), 30, "nothing begins")
+        os.kill(frozen, signal.SIGSTOP)
+        crew.start()
+        until(lambda: set(states(store)) == {"done"}, 60, "nobody takes over")
+        os.kill(frozen, signal.SIGCONT)
+        assert crew.stop(frozen) < 30
+        check(world, store, names, 2)
+    finally:
+        crew.close()
+        store.close()
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_run_over_between_batches(
+    world: World, crew: Crew, store: Store
+) -> None:
+    names = set_up(world, 1)
+    world.run("schedule", "run-now", f"daily:{names[0]}", now="")
+    first = crew.start()
+    until(lambda: states(store).get("running"), 30, "nothing begins")
+    assert crew.stop(first) < 30
+    with store.reading() as unit:
+        assert unit.workers.listed() == []
+    crew.start()
+    until(lambda: set(states(store)) == {"done"}, 60, "nobody goes on")
+    check(world, store, names, 1)
+    assert "Traceback" not in crew.logs()
+
+
+def test_a_second_worker_on_sqlite_is_refused(sqlite_world: World) -> None:
+    crew = Crew(sqlite_world)
+    store = Store(sqlite_world.database_url, sqlite_world.home)
+    try:
+        set_up(sqlite_world, 1)
+        crew.start()
+
+        def beats() -> bool:
+            with store.reading() as unit:
+                return bool(unit.workers.listed())
+
+        until(beats, 30, "no worker begins")
+        done = sqlite_world.run("worker", now="", code=77, **crew.settings)
+        assert "Another worker" in done.err
+    finally:
+        crew.close()
+        store.close()
