@@ -265,15 +265,16 @@ def sending(folder: Path, leads: int) -> Iterator[dict[str, object]]:
                 is_alive=lambda _: True,
                 identity=Identity("bench", "bench", 1),
                 opt_out=OptOut(SECRET, None),
+                stopwatch=parts.stopwatch,
             )
 
+        parts.stopwatch.taken()
         start = time.perf_counter()
         done = runs.run(parts, "cloud-costs", until="send", limit=count, sources=lambda _: (), post=post)
         seconds = time.perf_counter() - start
         server.terminate()
-    yield figure(
-        "messages to loopback SMTP, synchronous=FULL", done.sending.get("sent", 0), seconds, result=done.sending
-    )
+    sent, parted = done.sending.get("sent", 0), shares(parts.stopwatch, seconds)
+    yield figure("messages to loopback SMTP, synchronous=FULL", sent, seconds, stages=parted, result=done.sending)
     store.close()
 
 

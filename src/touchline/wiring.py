@@ -134,6 +134,7 @@ class Workspace:
             is_alive=machine.is_alive,
             identity=Identity(f"{host}:{pid}:{secrets.token_hex(4)}", host, pid),
             opt_out=self.opt_out,
+            stopwatch=Stopwatch(),
         )
 
     @property

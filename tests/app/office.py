@@ -227,6 +227,7 @@ class Office:
             is_alive=self.running.__contains__,
             identity=Identity(name, host, pid),
             opt_out=self.opt_out,
+            stopwatch=Stopwatch(),
         )
 
     def send(self, limit: int | None = None, campaign: str = "spring", **who: Any) -> dict[str, int]:

@@ -377,3 +377,14 @@ def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(postgresql_url
 def test_a_state_of_the_server_has_a_hint_and_a_defect_of_ours_has_none(error, hint):
     found = unavailable(error, "here")
     assert (found.hint if found else None) == hint
+
+
+def test_what_a_sender_commits_is_on_the_disk_and_only_an_import_may_wait_for_it(sqlite_url, open_store):
+    store = open_store(sqlite_url)
+
+    def level(**how):
+        with store.transaction(**how) as unit:
+            return unit.connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+
+    full, normal = 2, 1  # sqlite.org/pragma.html#pragma_synchronous
+    assert [level(), level(lasting=False), level(lasting=False), level()] == [full, normal, normal, full]

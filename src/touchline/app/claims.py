@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from touchline.app.ledger import batch_of, following, hold, stop_prospect
 from touchline.app.letters import Content, OptOut, Unrenderable, contents
-from touchline.app.ports import Clock, Probe, Progress, Row, Store, StoredCampaign, Transport, Unit
+from touchline.app.ports import Clock, Probe, Progress, Row, Stopwatch, Store, StoredCampaign, Transport, Unit
 from touchline.model.calendar import in_window, place_of
 from touchline.model.campaign import Mailbox
 from touchline.stages import nurture
@@ -44,6 +44,7 @@ class Post:
     """Whether a process of this host is running."""
     identity: Identity
     opt_out: OptOut
+    stopwatch: Stopwatch
     ending: Callable[[], bool] = lambda: False
     """Whether this process is to stop: nothing more is claimed then, and what is claimed and has not begun goes back."""
     counts: Counter[str] = field(default_factory=Counter)

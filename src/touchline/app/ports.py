@@ -443,8 +443,12 @@ class Unit(Protocol):
 class Store(Protocol):
     """Opens transactions."""
 
-    def transaction(self) -> AbstractContextManager[Unit]:
-        """Commits at the end of the block, rolls back on any error."""
+    def transaction(self, *, lasting: bool = True) -> AbstractContextManager[Unit]:
+        """Commits at the end of the block, rolls back on any error.
+
+        Args:
+            lasting: No power cut can undo it. Else one may, together with all that came after, until the next lasting one.
+        """
         ...
 
     def reading(self) -> AbstractContextManager[Unit]:

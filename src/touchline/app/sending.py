@@ -104,7 +104,8 @@ async def _drain(post: Post, stored: StoredCampaign, mailbox: Mailbox, room: _Ro
     try:
         while True:
             wanted = 0 if post.ending() else room.take()
-            claims = claim_due(post, stored, mailbox, wanted) if wanted else []
+            with post.stopwatch.timing("claim"):
+                claims = claim_due(post, stored, mailbox, wanted) if wanted else []
             room.give_back(wanted - len(claims))
             if not claims:
                 return
@@ -167,11 +168,13 @@ def _release(post: Post, ids: list[int]) -> None:
 
 async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, claim: Claim) -> str:
     """One attempt; gives its result: sent, deferred, failed, uncertain, lost, stopped or gone."""
-    row = claim.row
+    row, timing = claim.row, post.stopwatch.timing
     now = post.clock.now()
     try:
-        letter = message(row, claim.content, stored.campaign, claim.earlier, post.opt_out, now)
-        answer = await session.offer(row["mailbox"], wire_address(row["email"]))
+        with timing("compose"):
+            letter = message(row, claim.content, stored.campaign, claim.earlier, post.opt_out, now)
+        with timing("recipient"):
+            answer = await session.offer(row["mailbox"], wire_address(row["email"]))
     except InvalidInput as error:
         with post.store.transaction() as unit:
             unit.touches.release([row["touch_id"]], now)
@@ -181,7 +184,7 @@ async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, cla
     if answer.result == "lost":
         _release(post, [row["touch_id"]])
         return "lost"
-    with post.store.transaction() as unit:
+    with timing("begin"), post.store.transaction() as unit:
         if not unit.campaigns.sending(stored.id, STOPPED):
             unit.touches.release([row["touch_id"]], now)
             return "stopped"
@@ -192,9 +195,10 @@ async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, cla
             return _settle(post, unit, claim, delivery, answer)
         post.probe.reached("sending-before-commit")
     post.probe.reached("sending-committed")
-    answer = await session.transmit(letter)
+    with timing("transmit"):
+        answer = await session.transmit(letter)
     post.probe.reached("answered")
-    with post.store.transaction() as unit:
+    with timing("settle"), post.store.transaction() as unit:
         result = _settle(post, unit, claim, delivery, answer)
         post.probe.reached("settle-before-commit")
     post.probe.reached("settle-committed")

@@ -85,7 +85,7 @@ def tasks(bench: Bench, outside: Outside, row: Row, stored: StoredCampaign | Non
         if reaches(until, "score"):
             yield Judge(outside, stored, upto)
     if reaches(until, "send"):
-        yield Send(stored, bench.post)
+        yield Send(outside, stored, bench.post)
 
 
 @dataclass(slots=True)
@@ -218,6 +218,7 @@ class Judge:
 class Send:
     """Touches that are due."""
 
+    outside: Outside
     stored: StoredCampaign
     post: Callable[[StoredCampaign], Post]
     stage: str = "send"
@@ -230,7 +231,7 @@ class Send:
             return None
         if self._post is None:
             may_send(self.stored)
-            self._post = self.post(self.stored)
+            self._post = replace(self.post(self.stored), stopwatch=self.outside.stopwatch)
         self._post = replace(self._post, counts=Counter(), notes=[])
         counts = dict(send_due(self._post, self.stored, SENDS))
         self._ended = sum(counts.get(result, 0) for result in ("sent", "deferred", "failed", "uncertain")) < SENDS

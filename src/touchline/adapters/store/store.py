@@ -127,9 +127,13 @@ class Store:
         return place(self.engine)
 
     @contextmanager
-    def transaction(self) -> Iterator[Unit]:
-        """A transaction that writes. Commits at the end of the block, rolls back on any error."""
-        with transaction(self.engine) as connection:
+    def transaction(self, *, lasting: bool = True) -> Iterator[Unit]:
+        """A transaction that writes. Commits at the end of the block, rolls back on any error.
+
+        Args:
+            lasting: A power cut cannot undo it; see `engine.transaction`.
+        """
+        with transaction(self.engine, lasting=lasting) as connection:
             yield Unit(connection)
 
     @contextmanager
