@@ -32,9 +32,6 @@ touches, are written into the database once in several batches.
 CACHE_KIB = 262_144
 """Pages that one connection holds at most: the indexes of a million leads."""
 
-LOG_BYTES = 64 << 20
-"""What is left of the write-ahead log's file once its pages are in the database."""
-
 READING = "touchline_reading"
 LASTING = "touchline_lasting"
 
@@ -90,8 +87,14 @@ def _sqlite(url: URL, home: Path, busy_seconds: float) -> Engine:
         raise Misconfigured(
             f"The folder of the database does not exist: {path.parent}.", hint="Create it, or run `touchline init`."
         )
-    # Parameters are people's addresses, and an error that quotes its statement may be logged.
-    engine = create_engine(url.set(database=str(path)), connect_args={"timeout": busy_seconds}, hide_parameters=True)
+    engine = create_engine(
+        url.set(database=str(path)),
+        connect_args={"timeout": busy_seconds},
+        # Parameters are people's addresses, and an error that quotes its statement may be logged.
+        hide_parameters=True,
+        # The connection that wrote last has the pages at hand; to any other what it holds is of yesterday.
+        pool_use_lifo=True,
+    )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
@@ -104,7 +107,6 @@ def _prepare(connection: Any, _record: Any) -> None:
     _write_ahead(cursor)
     cursor.execute("PRAGMA temp_store = MEMORY")
     cursor.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    cursor.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     cursor.close()
 
 
