@@ -96,6 +96,7 @@ class DurableEngine:
             "max_executor_threads": sum(queue.per_worker for queue in queues) + 8,
         }
         settings.update(_place(database_url, home))
+        self._database = settings.get("system_database_engine")
         DBOS(config=settings)
         self._define(advance, drop)
         DBOS.listen_queues(list(listen))
@@ -188,6 +189,8 @@ class DurableEngine:
         """Take no more, let batches end for at most so long, and leave the rest to the others."""
         self.stopping.set()
         DBOS.destroy(workflow_completion_timeout_sec=seconds, destroy_registry=True)
+        if self._database is not None:
+            self._database.dispose()
 
 
 def workflow_id(run_id: int) -> str:

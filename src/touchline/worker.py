@@ -26,6 +26,12 @@ log = structlog.get_logger(__name__)
 
 QUEUES = ("batch", "send", "health")
 
+FORGET_AFTER = timedelta(days=1)
+"""Age at which the engine's own record of a run that has ended goes; what it did stays in our history."""
+
+FORGET_TICKS = 100
+"""How many looks pass between two that remove such records."""
+
 
 class Worker:
     """One process's share of the work.
@@ -41,8 +47,8 @@ class Worker:
         self.name = f"{self.host}:{self.pid}:{secrets.token_hex(4)}"
         bench = Bench(self._outside, workspace.sources, self._post, workspace.duties, self.name)
         self.work = Work(bench)
+        self._ticks = 0
         settings = workspace.settings.worker
-        # Looking after health comes first, and runs that write to people before those that prepare it.
         queues = [
             Queue("batch", settings.batch_concurrency),
             Queue("send", settings.send_concurrency),
@@ -97,6 +103,9 @@ class Worker:
             self._start()
             self.engine.revive()
             self._take_over()
+            if self._ticks % FORGET_TICKS == 0:
+                self.engine.forget(self.workspace.clock.now() - FORGET_AFTER)
+            self._ticks += 1
         except StoreUnavailable as error:
             # Health is looked after by a run, and there are none now.
             self.workspace.watch.away(error, self.workspace.clock.now())

@@ -1,0 +1,84 @@
+"""The durable engine by itself: an id runs once, waits are kept, what has ended can be forgotten, and a stop leaves the rest."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from crew import until
+
+from touchline.app.work import Step
+from touchline.engine import DurableEngine, Queue
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    return "sqlite:///touchline.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
+@contextmanager
+def engine(home: Path, url: str, advance: Callable[[int], Step], name: str = "one") -> Iterator[DurableEngine]:
+    made = DurableEngine(url, home, name, advance, lambda _: None, [Queue("batch", 2)], ["batch"], poll_seconds=0.1)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop(5)
+
+
+def test_a_run_goes_on_until_there_is_no_more_and_its_id_runs_once(tmp_path: Path, url: str) -> None:
+    calls = list[int]()
+
+    def advance(run_id: int) -> Step:
+        calls.append(run_id)
+        return Step(more=calls.count(run_id) < 3, wait=0.01)
+
+    with engine(tmp_path, url, advance) as one:
+        for _ in range(3):
+            one.enqueue(7, "batch")
+        until(lambda: one.over([7]), 20, "the run does not end")
+        one.enqueue(7, "batch")
+        one.enqueue(8, "batch")
+        until(lambda: one.over([8]), 20, "the run does not end")
+        assert one.over([7, 8, 9]) == {7: "SUCCESS", 8: "SUCCESS", 9: "unknown"}
+        assert one.forget(datetime.now(UTC) - timedelta(hours=1)) == 0
+        assert one.forget(datetime.now(UTC) + timedelta(hours=1)) == 2
+        assert one.over([7]) == {7: "unknown"}
+    assert calls == [7, 7, 7, 8, 8, 8]
+
+
+def test_a_stop_leaves_a_run_to_whoever_comes_next(tmp_path: Path, url: str) -> None:
+    calls = list[str]()
+
+    def endless(_: int) -> Step:
+        calls.append("one")
+        return Step(more=True, wait=0.05)
+
+    def last(_: int) -> Step:
+        calls.append("two")
+        return Step(more=False)
+
+    with engine(tmp_path, url, endless) as one:
+        one.enqueue(1, "batch")
+        until(lambda: calls, 20, "nothing begins")
+    begun = len(calls)
+    with engine(tmp_path, url, last, "two") as two:
+        assert two.over([1]) == {}
+        assert two.take_over(lambda: {"two"}) == 1
+        until(lambda: two.over([1]), 20, "nobody goes on")
+    assert calls[begun:] == ["two"]
+
+
+def test_what_a_living_worker_runs_is_not_taken_from_it(tmp_path: Path, url: str) -> None:
+    going = [True]
+
+    def advance(_: int) -> Step:
+        return Step(more=going[0], wait=0.05)
+
+    with engine(tmp_path, url, advance) as one:
+        one.enqueue(1, "batch")
+        until(lambda: one.revive() == 0 and one.take_over(lambda: {"one"}) == 0, 20, "it is taken for lost")
+        assert [one.revive() for _ in range(3)] == [0, 0, 0]
+        going[0] = False
+        until(lambda: one.over([1]), 20, "the run does not end")
