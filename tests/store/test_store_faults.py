@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -388,3 +389,22 @@ def test_what_a_sender_commits_is_on_the_disk_and_only_an_import_may_wait_for_it
 
     full, normal = 2, 1  # sqlite.org/pragma.html#pragma_synchronous
     assert [level(), level(lasting=False), level(lasting=False), level()] == [full, normal, normal, full]
+
+
+def test_a_process_that_stands_still_in_a_transaction_loses_it_and_is_told(postgresql_url, open_store):
+    store = open_store(postgresql_url)
+
+    def stand_still():
+        with store.transaction() as unit:
+            unit.controls.put("odd", "value", NOW)
+            limit = unit.connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
+            assert limit == "30s"
+            unit.connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 20")
+            time.sleep(0.3)
+            unit.controls.get("odd")
+
+    with pytest.raises(StoreUnavailable, match="stood still"):
+        stand_still()
+    with store.reading() as unit:
+        assert unit.controls.get("odd") is None
+        assert unit.connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one() == "0"

@@ -18,6 +18,9 @@ from touchline.model.errors import Misconfigured
 BUSY_SECONDS = 30.0
 """How long a writer waits for another before it gives up with a clear error."""
 
+IDLE_SECONDS = 30
+"""How long a PostgreSQL server lets a transaction that writes stand still before it ends it."""
+
 CONNECT_SECONDS = "10"
 """How long to wait for a PostgreSQL server that does not answer."""
 
@@ -72,6 +75,8 @@ def _postgresql(url: URL, busy_seconds: float) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"SET lock_timeout = {int(busy_seconds * 1000)}")
+        # A process that stands still (a frozen machine, a suspended laptop) must not hold its locks against all others.
+        connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_SECONDS * 1000}")
         # The server's own guess is for disks with heads: it makes a batch read every lead rather than use an index.
         connection.execute("SET random_page_cost = 1.1")
         connection.commit()
@@ -173,6 +178,9 @@ def transaction(engine: Engine, *, reading: bool = False, lasting: bool = True) 
         options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     try:
         with engine.connect() as connection, connection.execution_options(**options).begin():
+            if reading and engine.dialect.name == "postgresql":
+                # It keeps nobody from anything, and whoever pages through an export may take their time.
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
     except (DBAPIError, sqlite3.Error, psycopg.Error) as error:
         # The bulk writer speaks to the driver itself, so errors come with SQLAlchemy's wrapper and without.

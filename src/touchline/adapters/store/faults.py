@@ -19,6 +19,7 @@ LOGIN = "Check user and password in DATABASE_URL."
 NO_DATABASE = "Create it first: createdb NAME."
 NO_RIGHT = "This user lacks a right on the database: make it the owner."
 CROSSED = "Two processes wanted the same rows. Try again: nothing of this step was kept."
+STOOD_STILL = "This process stood still in the middle of a step. Try again: nothing of the step was kept."
 AT_LIMIT = "The server is at its limits. Try again later: nothing of this step was kept."
 AWAY = "Check that the server runs and DATABASE_URL is right: touchline doctor."
 
@@ -40,6 +41,7 @@ SQLITE = {
 POSTGRESQL = {
     "08": AWAY,
     "25006": READ_ONLY,
+    "25P03": STOOD_STILL,
     "28": LOGIN,
     "3D000": NO_DATABASE,
     "40": CROSSED,
