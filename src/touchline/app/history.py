@@ -112,7 +112,8 @@ def _runs(unit: Unit, before: Tally, upto: int | None) -> Tally:
 
 def _deliveries(unit: Unit, before: Tally, upto: int | None, now: datetime) -> Tally:
     gauges, after = unit.gauges, before.deliveries_upto
-    settled = [result for result in gauges.results_of(before.deliveries_open).values() if result not in UNSETTLED]
+    found = gauges.results_of(before.deliveries_open)
+    settled = [result for result in found.values() if result not in UNSETTLED]
     fresh = {result: count for result, count in gauges.results(after, upto).items() if result not in UNSETTLED}
     known = [one for one in before.breaches if datetime.fromisoformat(one[1]) > now - DAY]
     new = [
@@ -123,7 +124,6 @@ def _deliveries(unit: Unit, before: Tally, upto: int | None, now: datetime) -> T
     if upto is None:
         still_open = before.deliveries_open
     else:
-        found = gauges.results_of(before.deliveries_open)
         still_open = [key for key in before.deliveries_open if found.get(key) in UNSETTLED]
         still_open += gauges.unsettled(after, upto)
     return replace(

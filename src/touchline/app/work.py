@@ -1,7 +1,7 @@
 """A run's work, one batch at a time, on whichever worker: what the durable engine calls until there is no more."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +50,6 @@ class _Open:
     tasks: Iterator[Task]
     task: Task | None
     failures: int = 0
-    errors: list[str] = field(default_factory=list)
 
 
 class Work:
@@ -151,7 +150,6 @@ class Work:
             return Step(more=True, wait=min(FIRST_WAIT * 3 ** (run.failures - 1), LONGEST_WAIT))
         passed = None if hopeless or isinstance(error, Transient) else task.set_aside()
         place, counts = passed or (None, {})
-        run.errors.append(said)
         self._write(run_id, run, task.stage, "set_aside", counts, attempts=run.failures, error=said, place=place)
         run.failures = 0
         if passed is None:

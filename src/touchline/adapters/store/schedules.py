@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 
 from touchline.adapters.store.campaigns import upsert
 from touchline.adapters.store.tables import campaigns, schedules
@@ -55,7 +55,3 @@ class Schedules:
             schedules.c.last_slot.is_(None) | (schedules.c.last_slot < slot),
         )
         return self.connection.execute(query.values(last_slot=slot, updated_at=now)).rowcount == 1
-
-    def remove(self, key: int) -> None:
-        """Remove one schedule; its runs stay."""
-        self.connection.execute(delete(schedules).where(schedules.c.id == key))
