@@ -1,8 +1,6 @@
 """Notices reach real servers; what cannot be reached is logged and raises nothing; addresses with secrets appear nowhere."""
 
-import json
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
@@ -16,52 +14,18 @@ from touchline.adapters.notify import AppriseNotifier
 from touchline.app.alerts import Notice
 from touchline.model.errors import Misconfigured
 from touchline.sim.smtp_server import SmtpServer
+from webhook import SECRET, Hook, listening
 
 # One of apprise's plugins imports what Python 3.13 has dropped.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 NOTICE = Notice("Touchline failed: disk", "FAILED  disk: 0.1 GB free\n    -> Free some <space> & breathe.", "failed")
-SECRET = "hunter2-token"
-
-
-class Hook:
-    """A webhook's server on loopback: keeps what it is told, and answers as it is told to."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.heard: list[dict[str, str]] = []
-        self.paths: list[str] = []
-        hook = self
-
-        class Answer(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                hook.heard.append(json.loads(body))
-                hook.paths.append(self.path)
-                self.send_response(hook.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.port = self.server.server_address[1]
-
-    @property
-    def url(self) -> str:
-        return f"json://127.0.0.1:{self.port}/{SECRET}"
 
 
 @pytest.fixture
 def hook() -> Iterator[Hook]:
-    made = Hook()
-    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
+    with listening() as made:
+        yield made
 
 
 @contextmanager

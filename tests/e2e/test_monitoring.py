@@ -1,58 +1,26 @@
 """`touchline health` as people, monitors and cron use it: words, JSON, exit codes, and messages that arrive."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import pytest
 
 from touchline.model.errors import Misconfigured
 from touchline.settings import load
 from touchline.sim.smtp_server import Fault
+from webhook import SECRET, Hook, listening
 from world import TUESDAY, WEDNESDAY, World
 
-SECRET = "hunter2-token"
 LATER = "2027-03-09T05:06:00Z"
 ROOT = Path(__file__).parents[2]
 
 
-class Hook:
-    """A webhook's server on loopback."""
-
-    def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
-        hook = self
-
-        class Answer(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                hook.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.url = f"json://127.0.0.1:{self.server.server_address[1]}/{SECRET}"
-
-    @property
-    def titles(self) -> list[str]:
-        return [each["title"] for each in self.heard]
-
-
 @pytest.fixture
 def hook() -> Iterator[Hook]:
-    made = Hook()
-    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
+    with listening() as made:
+        yield made
 
 
 def test_a_fresh_installation_is_healthy_in_words_and_in_json(sqlite_world: World) -> None:
