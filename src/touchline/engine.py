@@ -147,8 +147,8 @@ class DurableEngine:
                 on_conflict="always_update",
             )
 
-    def enqueue(self, run_id: int, queue: str, priority: int = 10) -> None:
-        """Have a run worked on. Nothing happens where it has been queued before, whatever became of it."""
+    def enqueue(self, run_id: int, queue: str, priority: int) -> None:
+        """Have a run worked on, the lowest priority first. Nothing happens where it has been queued before, whatever became of it."""
         with SetWorkflowID(workflow_id(run_id)), SetEnqueueOptions(priority=priority):
             self._handles[queue].enqueue(self._run, run_id)
 

@@ -105,6 +105,26 @@ class Worker(Part):
     send_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="Runs that send at once, in one worker."
     )
+    batch_total: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="Runs that harvest and judge at once, in all workers together; 0 is any number."
+    )
+    send_total: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="Runs that send at once, in all workers together; 0 is any number."
+    )
+    batch_per_minute: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        0, description="Runs that may begin to harvest or judge within a minute; 0 is any number."
+    )
+    send_per_minute: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        0, description="Runs that may begin to send within a minute; 0 is any number."
+    )
+    run_hours: Annotated[float, Field(gt=0, le=720)] = Field(
+        24.0, description="Hours after which a run ends between two batches; the next one goes on."
+    )
+    batch_minutes: Annotated[float, Field(gt=0, le=1440)] = Field(
+        60.0,
+        description="Minutes after which a batch is taken for hung: its worker stops with exit code 75, and whoever "
+        "starts next goes on.",
+    )
     stop_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
         25.0, description="Seconds that a worker which is told to stop gives the batch under way."
     )

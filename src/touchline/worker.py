@@ -19,7 +19,7 @@ from touchline.app.schedules import JOBS, ensure, start_due
 from touchline.app.tasks import Bench
 from touchline.app.work import Work
 from touchline.engine import DurableEngine, Queue
-from touchline.model.errors import Refused, StoreUnavailable
+from touchline.model.errors import Refused, StoreUnavailable, Transient
 from touchline.wiring import Workspace
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,10 @@ FORGET_AFTER = timedelta(days=1)
 
 FORGET_TICKS = 100
 """How many looks pass between two that remove such records."""
+
+
+class Hung(Transient):
+    """A batch does not come to an end."""
 
 
 class Worker:
@@ -45,13 +49,13 @@ class Worker:
         self.workspace, self.listen = workspace, tuple(listen)
         self.host, self.pid = socket.gethostname(), os.getpid()
         self.name = f"{self.host}:{self.pid}:{secrets.token_hex(4)}"
-        bench = Bench(self._outside, workspace.sources, self._post, workspace.duties, self.name)
-        self.work = Work(bench)
-        self._ticks = 0
         settings = workspace.settings.worker
+        bench = Bench(self._outside, workspace.sources, self._post, workspace.duties, self.name, workspace.clock)
+        self.work = Work(bench, timedelta(hours=settings.run_hours))
+        self._ticks = 0
         queues = [
-            Queue("batch", settings.batch_concurrency),
-            Queue("send", settings.send_concurrency),
+            Queue("batch", settings.batch_concurrency, settings.batch_total or None, settings.batch_per_minute or None),
+            Queue("send", settings.send_concurrency, settings.send_total or None, settings.send_per_minute or None),
             Queue("health", 1),
         ]
         self.engine = DurableEngine(
@@ -77,6 +81,7 @@ class Worker:
 
         Raises:
             Refused: Another worker has the SQLite database.
+            Hung: A batch does not come to an end. Its thread cannot be ended, so the process has to be.
         """
         self._alone_on_sqlite()
         settings = self.workspace.settings.worker
@@ -90,6 +95,7 @@ class Worker:
             self.tick()
             while not stop.wait(settings.tick_seconds):
                 self.tick()
+                self._give_up_hung()
         finally:
             stop.set()
             self.engine.stop(round(settings.stop_seconds))
@@ -110,6 +116,14 @@ class Worker:
             # Health is looked after by a run, and there are none now.
             self.workspace.watch.away(error, self.workspace.clock.now())
 
+    def _give_up_hung(self) -> None:
+        now, limit = self.workspace.clock.now(), timedelta(minutes=self.workspace.settings.worker.batch_minutes)
+        if hung := [run for run, since in self.work.under_way().items() if now - since > limit]:
+            raise Hung(
+                f"A batch of run {hung[0]} has been going on for longer than worker.batch_minutes.",
+                hint=f"The next worker goes on; see: touchline runs show {hung[0]}",
+            )
+
     def _start(self) -> None:
         store, now = self.workspace.store, self.workspace.clock.now()
         ensure(store, now)
@@ -118,7 +132,8 @@ class Worker:
             rows = unit.runs.unfinished()
         for row in rows:
             if row["state"] == "queued":
-                self.engine.enqueue(row["id"], JOBS[row["job"]].queue if row["job"] in JOBS else "batch")
+                queue = JOBS[row["job"]].queue if row["job"] in JOBS else "batch"
+                self.engine.enqueue(row["id"], queue, row["priority"])
         self._close_given_up([row for row in rows if row["state"] == "running" and row["worker"] is not None])
 
     def _close_given_up(self, rows: Sequence[Row]) -> None:

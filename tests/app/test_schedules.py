@@ -12,7 +12,7 @@ from office import MARA, TUESDAY, WEDNESDAY, Office
 from touchline.adapters.store import tables
 from touchline.app import campaigns, schedules
 from touchline.app.ports import Row
-from touchline.model.errors import InvalidInput, NotFound, Refused
+from touchline.model.errors import InvalidInput, NotFound, Refused, TouchlineError
 
 OPENING = datetime(2027, 3, 10, 1, tzinfo=UTC)
 """02:00 in Berlin on the Wednesday."""
@@ -382,3 +382,70 @@ def test_a_person_starts_no_run_of_a_campaign_that_is_not_active(office: Office)
         schedules.run_now(office.store, DAILY, office.now)
     assert refused.value.hint == "touchline campaign start spring"
     assert "daily" not in [run["job"] for run in office.rows(tables.runs)]
+
+
+def test_stages_run_at_times_of_their_own(either: Office) -> None:
+    """Files at noon without judging them, judging in the evening without a look at files."""
+    store, now = either.store, either.now
+    at_noon = {"opens": "12:00", "closes": "13:00", "until": "harvest"}
+    schedules.add(store, "noon", "daily", "spring", at_noon, now)
+    evening = {"opens": "18:00", "closes": "19:00", "first": "score"}
+    shown = schedules.add(store, "evening", "daily", "spring", evening, now, priority=3)
+    assert shown["when"] == "daily 18:00-19:00 Europe/Berlin, from score"
+    [first] = [run for run in tick(either, datetime(2027, 3, 9, 11, 30, tzinfo=UTC)) if run["schedule"] == "noon"]
+    assert (first["first"], first["until"], first["priority"]) == (None, "harvest", 10)
+    # The same work is under way, so the other waits for it.
+    assert tick(either, datetime(2027, 3, 9, 17, 30, tzinfo=UTC)) == []
+    end(either, first)
+    [second] = tick(either)
+    assert (second["schedule"], second["first"], second["until"], second["priority"]) == (
+        "evening",
+        "score",
+        "nurture",
+        3,
+    )
+
+
+def test_a_schedule_that_was_added_can_be_removed_and_its_runs_stay(either: Office) -> None:
+    schedules.add(either.store, "noon", "daily", "spring", {"opens": "06:00", "closes": "07:00"}, either.now)
+    run = schedules.run_now(either.store, "noon", either.now)
+    schedules.remove(either.store, "noon")
+    assert "noon" not in {row["name"] for row in schedules.listed(either.store, either.now)}
+    with either.store.reading() as unit:
+        assert unit.runs.get(run["id"])["state"] == "queued"
+    for name in (DAILY, "health"):
+        with pytest.raises(Refused, match="comes back by itself") as refused:
+            schedules.remove(either.store, name)
+        assert refused.value.hint == f"Pause it: touchline schedule pause {name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "job", "campaign", "changes", "told"),
+    [
+        ("noon", "dayly", "spring", {}, "'dayly' is no job, did you mean 'daily'?"),
+        ("No on", "daily", "spring", {}, "'No on' is no name for a schedule."),
+        ("noon", "daily", None, {}, "daily belongs to a campaign."),
+        ("noon", "health", "spring", {}, "health belongs to no campaign."),
+        ("noon", "daily", "sprng", {}, "sprng"),
+        (DAILY, "daily", "spring", {}, "There is a schedule 'daily:spring'."),
+        ("noon", "daily", "spring", {"first": "send", "until": "score"}, "cannot begin with send and end with score"),
+        ("noon", "daily", "spring", {"first": "send"}, "cannot begin with send and end with nurture"),
+        ("noon", "send", "spring", {"first": "score"}, "has no first"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused_and_nothing_is_added(
+    office: Office, name: str, job: str, campaign: str | None, changes: dict[str, Any], told: str
+) -> None:
+    before = office.rows(tables.schedules)
+    with pytest.raises(TouchlineError) as refused:
+        schedules.add(office.store, name, job, campaign, changes, office.now)
+    assert told in refused.value.message
+    assert refused.value.hint
+    assert office.rows(tables.schedules) == before
+
+
+def test_a_priority_is_from_one_to_a_hundred(office: Office) -> None:
+    assert schedules.set_timing(office.store, DAILY, {}, office.now, priority=1)["priority"] == 1
+    for wrong in (0, 101):
+        with pytest.raises(InvalidInput, match="is no priority"):
+            schedules.set_timing(office.store, DAILY, {}, office.now, priority=wrong)

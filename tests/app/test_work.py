@@ -26,7 +26,10 @@ class Shop:
 
     def worker(self, name: str = "one", **duties: Duty) -> Work:
         office = self.office
-        return Work(Bench(lambda: office.outside, lambda _: self.files, lambda _: office.post(), duties, name))
+        bench = Bench(
+            lambda: office.outside, lambda _: self.files, lambda _: office.post(), duties, name, office.outside.clock
+        )
+        return Work(bench, timedelta(hours=24))
 
     def open(self, job: str = "daily", until: str = "nurture", **values: object) -> int:
         office = self.office
@@ -265,3 +268,33 @@ def test_a_duty_of_one_call_is_tried_again_where_it_fails_and_then_done_once(sma
     key = small.open("health", campaign_id=None, campaign_version=None, until=None)
     assert through(small.worker(health=Duty(look, once=True)), key) == [1.0]
     assert (small.row(key)["state"], next(calls)) == ("done", 2)
+
+
+def test_a_run_that_begins_with_a_later_stage_reads_no_source(shop: Shop) -> None:
+    through(shop.worker(), shop.open(until="harvest"))
+    key = shop.open(first="score")
+    through(shop.worker(), key)
+    assert shop.batches(key)
+    assert {stage for stage, _, _ in shop.batches(key)} == {"judge"}
+    assert shop.row(key)["counts"]["judge"]["prospects"] == ROWS
+
+
+def test_a_run_that_goes_on_too_long_ends_between_batches_and_the_next_one_goes_on(small: Shop) -> None:
+    work, key = small.worker(), small.open()
+    work.advance(key)
+    small.office.later(hours=24)
+    assert work.advance(key) == Step(more=False)
+    assert small.row(key)["state"] == "unfinished"
+    assert "gone on for 24 hours (worker.run_hours)" in small.row(key)["error"]
+    following = small.open()
+    through(small.worker(), following)
+    assert small.row(following)["counts"]["harvest"]["new"] == ROWS - 40
+
+
+def test_a_batch_that_does_not_end_is_seen_from_outside(small: Shop) -> None:
+    seen = list[dict]()
+    work, key = small.worker(), small.open()
+    small.office.points.at("import-after-commit", lambda: seen.append(work.under_way()))
+    through(work, key)
+    assert seen == [{key: TUESDAY}]
+    assert work.under_way() == {}

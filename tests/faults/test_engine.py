@@ -36,10 +36,10 @@ def test_a_run_goes_on_until_there_is_no_more_and_its_id_runs_once(tmp_path: Pat
 
     with engine(tmp_path, url, advance) as one:
         for _ in range(3):
-            one.enqueue(7, "batch")
+            one.enqueue(7, "batch", 10)
         until(lambda: one.over([7]), 20, "the run does not end")
-        one.enqueue(7, "batch")
-        one.enqueue(8, "batch")
+        one.enqueue(7, "batch", 10)
+        one.enqueue(8, "batch", 10)
         until(lambda: one.over([8]), 20, "the run does not end")
         assert one.over([7, 8, 9]) == {7: "SUCCESS", 8: "SUCCESS", 9: "unknown"}
         assert one.forget(datetime.now(UTC) - timedelta(hours=1)) == 0
@@ -60,7 +60,7 @@ def test_a_stop_leaves_a_run_to_whoever_comes_next(tmp_path: Path, url: str) -> 
         return Step(more=False)
 
     with engine(tmp_path, url, endless) as one:
-        one.enqueue(1, "batch")
+        one.enqueue(1, "batch", 10)
         until(lambda: calls, 20, "nothing begins")
     begun = len(calls)
     with engine(tmp_path, url, last, "two") as two:
@@ -77,8 +77,29 @@ def test_what_a_living_worker_runs_is_not_taken_from_it(tmp_path: Path, url: str
         return Step(more=going[0], wait=0.05)
 
     with engine(tmp_path, url, advance) as one:
-        one.enqueue(1, "batch")
+        one.enqueue(1, "batch", 10)
         until(lambda: one.revive() == 0 and one.take_over(lambda: {"one"}) == 0, 20, "it is taken for lost")
         assert [one.revive() for _ in range(3)] == [0, 0, 0]
         going[0] = False
         until(lambda: one.over([1]), 20, "the run does not end")
+
+
+def test_what_is_urgent_goes_first_and_a_queue_begins_no_more_runs_than_it_may(tmp_path: Path, url: str) -> None:
+    calls = list[int]()
+
+    def advance(run_id: int) -> Step:
+        calls.append(run_id)
+        return Step(more=False)
+
+    queues = [Queue("batch", 1, limit=2, period=3600.0)]
+    made = DurableEngine(url, tmp_path, "one", advance, lambda _: None, queues, ["batch"], poll_seconds=1.0)
+    made.start()
+    try:
+        # Queued faster than the queue is looked at, the third and the fourth are the two that go first.
+        for run_id, priority in ((1, 50), (2, 50), (3, 1), (4, 2)):
+            made.enqueue(run_id, "batch", priority)
+        until(lambda: len(calls) == 2, 20, "nothing begins")
+        until(lambda: made.over([3, 4]), 20, "they do not end")
+    finally:
+        made.stop(5)
+    assert calls == [3, 4]

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import time
 from collections.abc import Iterator
 
@@ -136,6 +137,31 @@ def test_a_second_worker_on_sqlite_is_refused(sqlite_world: World) -> None:
         until(beats, 30, "no worker begins")
         done = sqlite_world.run("worker", now="", code=77, **crew.settings)
         assert "Another worker" in done.err
+    finally:
+        crew.close()
+        store.close()
+
+
+def test_a_worker_whose_batch_hangs_stops_and_the_next_one_goes_on(sqlite_world: World) -> None:
+    crew, store = Crew(sqlite_world), Store(sqlite_world.database_url, sqlite_world.home)
+    try:
+        names = set_up(sqlite_world, 1)
+        sqlite_world.run("schedule", "run-now", f"daily:{names[0]}", now="")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            hanging = crew.settings | {
+                "TOUCHLINE_DNS__NAMESERVERS": f'["127.0.0.1:{silent.getsockname()[1]}"]',
+                "TOUCHLINE_DNS__TIMEOUT": "60",
+                "TOUCHLINE_WORKER__BATCH_MINUTES": "0.01",
+                "TOUCHLINE_WORKER__STOP_SECONDS": "0",
+            }
+            done = sqlite_world.run("worker", now="", code=75, **hanging)
+        assert "A batch of run 1 has been going on for longer than worker.batch_minutes." in done.err
+        assert "touchline runs show 1" in done.err
+        assert states(store) == {"running": 1}
+        crew.start()
+        until(lambda: set(states(store)) == {"done"}, 60, "nobody goes on")
+        check(sqlite_world, store, names, 1)
     finally:
         crew.close()
         store.close()

@@ -31,12 +31,23 @@ def schema(connection: Connection) -> set[str]:
 
 
 def _sorted_table(sql: str) -> str:
+    """A table without the order of its columns: one that was added later stands last."""
+    if "INDEX" in sql.partition("(")[0]:
+        return sql
     head, _, body = sql.partition("(")
-    return (
-        sql
-        if "INDEX" in head
-        else f"{head} {sorted(part.strip() for part in body.rstrip(')').splitlines())}".replace(",'", "'")
-    )
+    lines = body.rstrip().removesuffix(")").replace("\n", " ").split(", ")
+    return f"{head.strip()} {sorted(part.strip() for part in _clauses(lines))}"
+
+
+def _clauses(parts: list[str]) -> list[str]:
+    """Parts of a list with brackets as one again, such as the columns of a constraint."""
+    found = list[str]()
+    for part in parts:
+        if found and found[-1].count("(") > found[-1].count(")"):
+            found[-1] += f", {part}"
+        else:
+            found.append(part)
+    return found
 
 
 def migrated_to(store: Store, move: Callable[[Connection, str], None], revision: str) -> None:

@@ -164,7 +164,7 @@ def retry(outside: Outside, key: int) -> tuple[Row, int]:
         aside = [batch for batch in unit.runs.batches(key, states=["set_aside"]) if batch["place"] is not None]
         for batch in aside:
             unit.runs.set_batch(key, batch["number"], state="released")
-        same = {name: row[name] for name in ("campaign_id", "campaign_version", "until")}
+        same = {name: row[name] for name in ("campaign_id", "campaign_version", "first", "until", "priority")}
         # A run by hand was no job of a worker's; what it does is a daily run's work.
         job = "daily" if row["job"] == "run" else row["job"]
         made = unit.runs.open(job, outside.clock.now(), **same)

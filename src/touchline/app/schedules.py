@@ -1,5 +1,6 @@
 """Schedules: which job starts by itself when, and the tick that opens a run for each time that has come, once."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +14,12 @@ from touchline.model import timing
 from touchline.model.errors import InvalidInput, NotFound, Refused
 from touchline.model.faults import meant
 from touchline.model.timing import Daily, Due, Every, Slot, Timing
-from touchline.stages import STAGES
+from touchline.stages import STAGES, reaches
 
 log = structlog.get_logger(__name__)
+
+NAME = re.compile(r"[a-z0-9][a-z0-9.:_-]{0,63}")
+PRIORITIES = range(1, 101)
 
 
 def _always(unit: Unit, schedule: Row, now: datetime) -> bool:
@@ -48,6 +52,7 @@ class Job:
         per_campaign: Each campaign has its own schedule, in the campaign's zone; else there is one for the workspace.
         until: Last stage of its runs if nobody says otherwise; None where a run has no stages to choose from.
         has_work: Asked when its time has come: False passes this time over without a run.
+        priority: Of its runs in their queue if nobody says otherwise; the lowest number goes first.
     """
 
     queue: str
@@ -55,6 +60,7 @@ class Job:
     per_campaign: bool = False
     until: str | None = None
     has_work: Callable[[Unit, Row, datetime], bool] = _always
+    priority: int = 10
 
 
 JOBS: Mapping[str, Job] = {
@@ -107,7 +113,66 @@ def _add(unit: Unit, name: str, job: str, campaign: str | None, now: datetime) -
     given, stored = JOBS[job].timing, unit.campaigns.get(campaign) if campaign else None
     if stored and isinstance(given, Daily):
         given = given.model_copy(update={"zone": stored.campaign.timezone})
-    unit.schedules.add(name, job, stored.id if stored else None, timing.document_of(given), now)
+    unit.schedules.add(name, job, stored.id if stored else None, timing.document_of(given), now, JOBS[job].priority)
+
+
+def add(
+    store: Store,
+    name: str,
+    job: str,
+    campaign: str | None,
+    document: Mapping[str, Any],
+    now: datetime,
+    priority: int | None = None,
+) -> Row:
+    """Add a schedule beside those that every campaign has: stages at times of their own; gives it as `listed` does.
+
+    Two schedules of the same job and campaign share its work: what one of them has under way, the other waits for.
+
+    Args:
+        name: What people call it.
+        job: What it starts, one of `JOBS`.
+        campaign: Where the job belongs to campaigns, whose.
+        document: What differs from the job's own timing.
+        priority: Of its runs; the lowest number goes first. None: the job's own.
+
+    Raises:
+        NotFound: No such campaign.
+        InvalidInput: The name, the job or the timing cannot be used.
+        Refused: The name is taken.
+    """
+    if job not in JOBS:
+        raise InvalidInput(f"{job!r} is no job{meant(job, JOBS) or '.'}", hint=f"Jobs: {', '.join(JOBS)}.")
+    if NAME.fullmatch(name) is None:
+        raise InvalidInput(
+            f"{name[:80]!r} is no name for a schedule.",
+            hint="1 to 64 small letters, digits, dots, colons, dashes and underscores, beginning with a letter or digit.",
+        )
+    if JOBS[job].per_campaign and campaign is None:
+        raise InvalidInput(f"{job} belongs to a campaign.", hint="Say which: --campaign NAME")
+    if campaign is not None and not JOBS[job].per_campaign:
+        raise InvalidInput(f"{job} belongs to no campaign.", hint="Leave --campaign out.")
+    with store.transaction() as unit:
+        if any(row["name"] == name for row in unit.schedules.listed()):
+            raise Refused(f"There is a schedule {name!r}.", hint=f"Change it: touchline schedule set {name}")
+        _add(unit, name, job, campaign, now)
+        row = _found(unit, name)
+        _change(unit, row, dict(document), now, priority)
+        return _shown(_found(unit, name), now)
+
+
+def remove(store: Store, name: str) -> None:
+    """Remove a schedule that somebody added; its runs stay.
+
+    Raises:
+        NotFound: No such schedule.
+        Refused: Every campaign, or every workspace, has this one.
+    """
+    with store.transaction() as unit:
+        row = _found(unit, name)
+        if name == (f"{row['job']}:{row['campaign']}" if row["campaign"] else row["job"]):
+            raise Refused(f"{name} comes back by itself.", hint=f"Pause it: touchline schedule pause {name}")
+        unit.schedules.remove(row["id"])
 
 
 def start_due(store: Store, now: datetime, *, worker: str | None = None) -> list[Row]:
@@ -172,6 +237,7 @@ def _open(unit: Unit, schedule: Row, now: datetime, **values: Any) -> Row | None
     version = unit.campaigns.by_id(key).version if key is not None else None
     until = timing_of(schedule).until or JOBS[schedule["job"]].until
     values |= {"campaign_id": key, "campaign_version": version, "schedule_id": schedule["id"], "until": until}
+    values |= {"first": timing_of(schedule).first, "priority": schedule["priority"]}
     run = unit.runs.open(schedule["job"], now, **values)
     return unit.runs.get(run) if run is not None else None
 
@@ -195,7 +261,7 @@ def _shown(schedule: Row, now: datetime) -> Row:
     }
 
 
-def set_timing(store: Store, name: str, changes: Mapping[str, Any], now: datetime) -> Row:
+def set_timing(store: Store, name: str, changes: Mapping[str, Any], now: datetime, priority: int | None = None) -> Row:
     """Change when a schedule starts its job, what is not named stays; gives the schedule as `listed` does.
 
     A window that is open now, or else the next one, is the first of the new timing; a date that has run stays run.
@@ -204,24 +270,37 @@ def set_timing(store: Store, name: str, changes: Mapping[str, Any], now: datetim
         NotFound: No such schedule.
         InvalidInput: The changes are none, or do not fit the job.
     """
-    if not changes:
+    if not changes and priority is None:
         raise InvalidInput("Say what shall change.", hint="Such as: --opens 22:00 --closes 04:00")
     with store.transaction() as unit:
-        row = _found(unit, name)
-        present, job = timing_of(row), JOBS[row["job"]]
-        known = set(timing.document_of(job.timing)) | ({"until"} if job.until else set())
-        if foreign := sorted(set(changes) - known):
-            raise InvalidInput(
-                f"{name} has no {', '.join(foreign)}: it starts {present}.", hint=f"It has: {', '.join(sorted(known))}."
-            )
-        if (until := changes.get("until")) is not None and until not in STAGES:
-            raise InvalidInput(
-                f"{until!r} is no stage{meant(until, STAGES) or '.'}", hint=f"Stages: {', '.join(STAGES)}."
-            )
-        wanted = timing.parse(type(present), {**timing.document_of(present), **changes}, name)
-        if wanted != present:
-            _begin_anew(unit, row, wanted, now)
+        _change(unit, _found(unit, name), changes, now, priority)
         return _shown(_found(unit, name), now)
+
+
+def _change(unit: Unit, row: Row, changes: Mapping[str, Any], now: datetime, priority: int | None) -> None:
+    name, present, job = row["name"], timing_of(row), JOBS[row["job"]]
+    if priority is not None:
+        if priority not in PRIORITIES:
+            raise InvalidInput(f"{priority} is no priority.", hint="1 (goes first) to 100.")
+        unit.schedules.set(row["id"], now, priority=priority)
+    known = set(timing.document_of(job.timing)) | ({"first", "until"} if job.until else set())
+    if foreign := sorted(set(changes) - known):
+        raise InvalidInput(
+            f"{name} has no {', '.join(foreign)}: it starts {present}.", hint=f"It has: {', '.join(sorted(known))}."
+        )
+    wanted = timing.parse(type(present), {**timing.document_of(present), **changes}, name)
+    for stage in (wanted.first, wanted.until):
+        if stage is not None and stage not in STAGES:
+            raise InvalidInput(
+                f"{stage!r} is no stage{meant(stage, STAGES) or '.'}", hint=f"Stages: {', '.join(STAGES)}."
+            )
+    last = wanted.until or job.until
+    if wanted.first is not None and last is not None and not reaches(last, wanted.first):
+        raise InvalidInput(
+            f"{name} cannot begin with {wanted.first} and end with {last}.", hint=f"Stages: {', '.join(STAGES)}."
+        )
+    if wanted != present:
+        _begin_anew(unit, row, wanted, now)
 
 
 def pause(store: Store, name: str, now: datetime) -> str:

@@ -9,10 +9,10 @@ from touchline.app import loading
 from touchline.app.claims import Post
 from touchline.app.judging import Judging, judging
 from touchline.app.pipeline import Outside
-from touchline.app.ports import Row, Source, StoredCampaign
+from touchline.app.ports import Clock, Row, Source, StoredCampaign
 from touchline.app.sending import may_send, send_due
 from touchline.model.errors import Refused
-from touchline.stages import reaches
+from touchline.stages import STAGES, reaches
 
 SENDS = 500
 """Messages in a batch of sending."""
@@ -62,6 +62,7 @@ class Bench:
         post: Prepares sending.
         duties: Jobs without a campaign.
         worker: Name of this process.
+        clock: Tells the time.
     """
 
     outside: Callable[[], Outside]
@@ -69,6 +70,7 @@ class Bench:
     post: Callable[[StoredCampaign], Post]
     duties: Mapping[str, Duty]
     worker: str
+    clock: Clock
 
 
 def tasks(bench: Bench, outside: Outside, row: Row, stored: StoredCampaign | None) -> Iterator[Task]:
@@ -76,13 +78,14 @@ def tasks(bench: Bench, outside: Outside, row: Row, stored: StoredCampaign | Non
     if stored is None:
         yield Chore(row["job"], bench.duties[row["job"]])
         return
-    until = row["until"] or "send"
+    first, until = row["first"] or STAGES[0], row["until"] or STAGES[-1]
     if row["job"] != "send":
         upto = "nurture" if reaches(until, "send") else until
-        yield Again(outside, stored, bench.sources, upto)
-        for source in bench.sources(stored):
-            yield Harvest(outside, stored, source, upto)
-        if reaches(until, "score"):
+        if first == "harvest":
+            yield Again(outside, stored, bench.sources, upto)
+            for source in bench.sources(stored):
+                yield Harvest(outside, stored, source, upto)
+        if reaches(until, "score") and first != "send":
             yield Judge(outside, stored, upto)
     if reaches(until, "send"):
         yield Send(outside, stored, bench.post)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -53,21 +53,34 @@ class _Open:
 
 
 class Work:
-    """Runs under way in this process; where each stands is in the store, so any of them can be dropped at any time."""
+    """Runs under way in this process; where each stands is in the store, so any of them can be dropped at any time.
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    Args:
+        bench: What runs are worked on with.
+        longest: A run that has gone on for so long ends before its next batch.
+    """
+
+    def __init__(self, bench: Bench, longest: timedelta) -> None:
+        self._bench, self._longest = bench, longest
         self._open: dict[int, _Open] = {}
+        self._begun: dict[int, datetime] = {}
+
+    def under_way(self) -> dict[int, datetime]:
+        """Runs with a batch that has begun and not ended, and when it began. Safe to ask from any thread."""
+        return dict(self._begun)
 
     def advance(self, run_id: int) -> Step:
         """Do one batch of a run. What it does is kept as a whole or not at all, and calling again is always safe."""
         try:
+            self._begun[run_id] = self._bench.clock.now()
             return self._advance(run_id)
         except StoreUnavailable as error:
             # Nothing can be written down now. The run waits until the database is back, however long that takes.
             log.warning("run.waits", run=run_id, error=error.message)
             self.drop(run_id)
             return Step(more=True, wait=LONGEST_WAIT / 3)
+        finally:
+            self._begun.pop(run_id, None)
 
     def drop(self, run_id: int) -> None:
         """Forget what is held in memory of a run."""
@@ -106,22 +119,33 @@ class Work:
         if row is None or row["state"] in ENDED:
             return Step(more=False)
         key, now = row["id"], outside.clock.now()
-        if row["cancel"] is not None:
-            unit.runs.set(key, state="cancelled", finished_at=now, error=f"cancelled by {row['cancel']}")
-            return Step(more=False)
-        if row["stop_at"] is not None and now >= row["stop_at"] and not _begins_late(unit, row, now):
-            unit.runs.set(key, state="unfinished", finished_at=now, error="the window closed; the next run goes on")
+        ending = self._ending(unit, row, now)
+        if ending is not None:
+            unit.runs.set(key, state=ending[0], finished_at=now, error=ending[1])
             return Step(more=False)
         if row["state"] == "queued":
             unit.runs.set(key, state="running", started_at=now, worker=self._bench.worker)
         elif row["worker"] != self._bench.worker:
             if key in self._open:
                 return Step(more=False, lost=True)
-            if row["takeovers"] >= TAKEOVERS:
-                error = f"{TAKEOVERS} workers have died over it; look at their logs, then: touchline runs retry {key}"
-                unit.runs.set(key, state="failed", finished_at=now, error=error)
-                return Step(more=False)
             unit.runs.set(key, worker=self._bench.worker, takeovers=row["takeovers"] + 1)
+        return None
+
+    def _ending(self, unit: Unit, row: Row, now: datetime) -> tuple[str, str] | None:
+        """The state and the reason with which the run ends before its next batch, if it does."""
+        if row["cancel"] is not None:
+            return "cancelled", f"cancelled by {row['cancel']}"
+        if row["stop_at"] is not None and now >= row["stop_at"] and not _begins_late(unit, row, now):
+            return "unfinished", "the window closed; the next run goes on"
+        if row["started_at"] is not None and now - row["started_at"] >= self._longest:
+            hours = self._longest.total_seconds() / 3600
+            return "unfinished", f"it has gone on for {hours:g} hours (worker.run_hours); the next run goes on"
+        taken = row["state"] == "running" and row["worker"] != self._bench.worker and row["id"] not in self._open
+        if taken and row["takeovers"] >= TAKEOVERS:
+            return (
+                "failed",
+                f"{TAKEOVERS} workers have died over it; look at their logs, then: touchline runs retry {row['id']}",
+            )
         return None
 
     def _batch(self, run_id: int, run: _Open, task: Task) -> Step | None:

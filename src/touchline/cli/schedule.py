@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What starts by itself, and when.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the schedule, such as daily:spring.")]
+Opens = Annotated[str | None, typer.Option(help="Local time at which the window opens, such as 02:00.")]
+Closes = Annotated[
+    str | None, typer.Option(help="Local time at which it closes; an earlier one than it opens is the next day's.")
+]
+Zone = Annotated[str | None, typer.Option(help="IANA zone of both, such as Europe/Berlin.")]
+Days = Annotated[str | None, typer.Option(help="Days on which it opens: mon,wed,fri or mon-fri; mon-sun for all.")]
+Every = Annotated[int | None, typer.Option(help="Seconds from one start to the next.")]
+First = Annotated[str | None, typer.Option(help="First stage of the run, such as score: no source is read then.")]
+Until = Annotated[str | None, typer.Option(help="Last stage of the run, such as nurture.")]
+Priority = Annotated[int | None, typer.Option(help="Of its runs among those that wait: 1 goes first, 100 last.")]
 
 
 @app.command(name="list")
@@ -42,36 +52,66 @@ def list_(context: typer.Context, json: Json = False) -> None:
 def set_(
     context: typer.Context,
     name: Name,
-    opens: Annotated[str | None, typer.Option(help="Local time at which the window opens, such as 02:00.")] = None,
-    closes: Annotated[
-        str | None, typer.Option(help="Local time at which it closes; an earlier one than it opens is the next day's.")
-    ] = None,
-    zone: Annotated[str | None, typer.Option(help="IANA zone of both, such as Europe/Berlin.")] = None,
-    days: Annotated[
-        str | None, typer.Option(help="Days on which it opens: mon,wed,fri or mon-fri; mon-sun for all.")
-    ] = None,
-    every: Annotated[int | None, typer.Option(help="Seconds from one start to the next.")] = None,
-    until: Annotated[str | None, typer.Option(help="Last stage of the run, such as nurture.")] = None,
+    opens: Opens = None,
+    closes: Closes = None,
+    zone: Zone = None,
+    days: Days = None,
+    every: Every = None,
+    first: First = None,
+    until: Until = None,
+    priority: Priority = None,
     json: Json = False,
 ) -> None:
     """Change when a schedule starts its job. What is not given stays."""
     from touchline.app import schedules
 
-    given = {
-        "opens": opens,
-        "closes": closes,
-        "zone": zone,
-        "days": _days(days) if days is not None else None,
-        "every": every,
-        "until": until,
-    }
-    changes = {key: value for key, value in given.items() if value is not None}
+    changes = _changes(opens, closes, zone, days, every, first, until)
     ws = _prepared(context)
-    row = schedules.set_timing(ws.store, name, changes, ws.clock.now())
+    row = schedules.set_timing(ws.store, name, changes, ws.clock.now(), priority)
     if json:
         print_json(_values(row))
     else:
         print(f"{row['name']}: {row['when']}; {_next(row)}")
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Its name, such as noon:spring.")],
+    job: Annotated[str, typer.Option(help="What it starts: daily, send, retention or health.")] = "daily",
+    campaign: Annotated[str | None, typer.Option("--campaign", "-c", help="Whose, for daily and send.")] = None,
+    opens: Opens = None,
+    closes: Closes = None,
+    zone: Zone = None,
+    days: Days = None,
+    every: Every = None,
+    first: First = None,
+    until: Until = None,
+    priority: Priority = None,
+    json: Json = False,
+) -> None:
+    """Add a schedule beside those that every campaign has, such as some stages at a time of their own."""
+    from touchline.app import schedules
+
+    ws = _prepared(context)
+    changes = _changes(opens, closes, zone, days, every, first, until)
+    row = schedules.add(ws.store, name, job, campaign, changes, ws.clock.now(), priority)
+    if json:
+        print_json(_values(row))
+    else:
+        print(f"{row['name']}: {row['when']}; {_next(row)}")
+
+
+@app.command()
+def remove(context: typer.Context, name: Name, json: Json = False) -> None:
+    """Remove a schedule that was added. Its runs stay in the history."""
+    from touchline.app import schedules
+
+    schedules.remove(_prepared(context).store, name)
+    if json:
+        print_json({"name": name, "state": "removed"})
+    else:
+        print(f"{name} is removed")
 
 
 @app.command()
@@ -124,6 +164,27 @@ def _prepared(context: typer.Context) -> "Workspace":
     return ws
 
 
+def _changes(
+    opens: str | None,
+    closes: str | None,
+    zone: str | None,
+    days: str | None,
+    every: int | None,
+    first: str | None,
+    until: str | None,
+) -> dict[str, Any]:
+    given = {
+        "opens": opens,
+        "closes": closes,
+        "zone": zone,
+        "days": _days(days) if days is not None else None,
+        "every": every,
+        "first": first,
+        "until": until,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
 def _days(text: str) -> list[str]:
     """Days of `mon,wed` and `mon-fri`; words that are none are left for the check of the timing."""
     from touchline.model.calendar import WEEKDAYS
@@ -140,8 +201,8 @@ def _days(text: str) -> list[str]:
 
 
 def _values(row: "Row") -> dict[str, Any]:
-    shown = ("name", "job", "campaign", "state", "campaign_state", "queue", "timing", "when", "zone", "last_slot")
-    return {key: row[key] for key in (*shown, "due", "ahead", "next_at")} | {"next_local": _instant(row)}
+    shown = ("name", "job", "campaign", "state", "campaign_state", "queue", "timing", "when", "zone", "priority")
+    return {key: row[key] for key in (*shown, "last_slot", "due", "ahead", "next_at")} | {"next_local": _instant(row)}
 
 
 def _state(row: "Row") -> str:

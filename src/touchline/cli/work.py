@@ -1,5 +1,7 @@
 """`touchline serve`, `worker` and `runs`: let it run by itself, and see what it did."""
 
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,12 +70,17 @@ def _work(ws: "Workspace", listen: "list[str] | tuple[str, ...]", ready: "Callab
     import signal
     import threading
 
-    from touchline.worker import Worker
+    from touchline.worker import Hung, Worker
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Worker(ws, listen).run(stop, ready)
+    try:
+        Worker(ws, listen).run(stop, ready)
+    except Hung as error:
+        print(f"touchline: {error}", file=sys.stderr, flush=True)
+        # An ordinary exit would wait for the thread that hangs.
+        os._exit(error.exit_code)
 
 
 @runs.command(name="list")

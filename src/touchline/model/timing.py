@@ -78,6 +78,8 @@ class Daily(Frozen):
     zone: Zone = "UTC"
     days: Days = WEEKDAYS
     """Days on which it opens."""
+    first: str | None = None
+    """First stage of what it starts; None: the first of all."""
     until: str | None = None
     """Last stage of what it starts."""
     since: AwareDatetime | None = Field(default=None, alias="from")
@@ -120,14 +122,15 @@ class Daily(Frozen):
                 yield slot
 
     def __str__(self) -> str:
-        until = f", until {self.until}" if self.until else ""
-        return f"{_days_in_words(self.days)} {self.opens}-{self.closes} {self.zone}{until}"
+        stages = (f", from {self.first}" if self.first else "") + (f", until {self.until}" if self.until else "")
+        return f"{_days_in_words(self.days)} {self.opens}-{self.closes} {self.zone}{stages}"
 
 
 class Every(Frozen):
     """Times at a fixed distance, counted from 1970-01-01 00:00 UTC, so that every process has the same ones."""
 
     zone: ClassVar[str] = "UTC"
+    first: ClassVar[str | None] = None
     until: ClassVar[str | None] = None
     since: ClassVar[datetime | None] = None
 
@@ -160,7 +163,7 @@ def parse(kind: type[Timing], document: Mapping[str, Any], where: str) -> Timing
 
     Args:
         kind: What it is to be.
-        document: `opens`, `closes`, `zone`, `days`, `until`, `from`; or `every`.
+        document: `opens`, `closes`, `zone`, `days`, `first`, `until`, `from`; or `every`.
         where: Name of its schedule, for messages.
 
     Raises:

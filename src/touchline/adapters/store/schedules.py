@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from touchline.adapters.store.campaigns import upsert
 from touchline.adapters.store.tables import campaigns, schedules
@@ -26,7 +26,9 @@ class Schedules:
         rows = self.connection.execute(query).mappings()
         return [{**row, "timing": json.loads(row["timing"])} for row in rows]
 
-    def add(self, name: str, job: str, campaign_id: int | None, timing: dict[str, Any], now: datetime) -> int:
+    def add(
+        self, name: str, job: str, campaign_id: int | None, timing: dict[str, Any], now: datetime, priority: int
+    ) -> int:
         """Add an active schedule, unless one has this name already; gives the key of the one that has it."""
         statement = upsert(self.connection, schedules).values(
             name=name,
@@ -34,12 +36,17 @@ class Schedules:
             campaign_id=campaign_id,
             state="active",
             timing=json.dumps(timing, sort_keys=True),
+            priority=priority,
             created_at=now,
             updated_at=now,
         )
         # Two processes may add it at once. A change of nothing lets the second one have the key too.
         unchanged = statement.on_conflict_do_update(index_elements=["name"], set_={"name": name})
         return int(self.connection.execute(unchanged.returning(schedules.c.id)).scalar_one())
+
+    def remove(self, key: int) -> None:
+        """Remove one schedule; runs that it started stay."""
+        self.connection.execute(delete(schedules).where(schedules.c.id == key))
 
     def set(self, key: int, now: datetime, **values: Any) -> None:
         """Set columns of one schedule; `timing` is a mapping."""

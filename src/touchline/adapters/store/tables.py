@@ -311,6 +311,7 @@ schedules = Table(
     Column("campaign_id", Key),
     Column("state", Text, nullable=False),  # active | paused
     Column("timing", Text, nullable=False),  # JSON: see app.schedules
+    Column("priority", Integer, nullable=False, server_default="10"),  # of its runs; the lowest number goes first
     Column("last_slot", Text),  # newest time that has been started or found to need nothing; slots only grow
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
@@ -325,7 +326,9 @@ runs = Table(
     Column("campaign_version", Integer),
     Column("schedule_id", Key),
     Column("slot", Text),  # which of the schedule's times this run is for; one run a slot
+    Column("first", Text),  # first stage; None: harvest
     Column("until", Text),  # last stage
+    Column("priority", Integer, nullable=False, server_default="10"),
     Column("state", Text, nullable=False),  # queued | running | done | unfinished | failed | cancelled
     Column("stage", Text),  # where it is, or was when it ended
     Column("late", Integer, nullable=False),  # 1 where it began after its window
