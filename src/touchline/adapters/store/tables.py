@@ -11,6 +11,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -412,4 +413,93 @@ senders = Table(
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("beat_at", Instant, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("email", Text, nullable=False, unique=True),  # lower case
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),  # owner | operator | reviewer | viewer
+    Column("state", Text, nullable=False),  # active | disabled
+    Column("password", Text, nullable=False),  # argon2id, with its parameters
+    Column("timezone", Text),  # in which this person reads times; None: the browser's
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("seen_at", Instant),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", Text, primary_key=True),  # SHA-256 of the cookie, so that a copy of the table opens nothing
+    Column("user_id", Key, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("agent", Text),
+    Index(None, "user_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False, unique=True),  # shown; finds the row
+    Column("digest", Text, nullable=False),  # SHA-256 of the secret, which has 256 bits
+    Column("scopes", Text, nullable=False),  # JSON list
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("used_at", Instant),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),  # user:EMAIL, key:PREFIX or shell:NAME
+    Column("action", Text, nullable=False),  # such as campaign.pause
+    Column("object", Text, nullable=False),  # such as campaign:spring
+    Column("result", Text, nullable=False),  # begun | done | failed
+    Column("before", Text),  # JSON
+    Column("after", Text),  # JSON
+    Column("error", Text),
+    Column("request_id", Text),
+    Index(None, "object", "id"),
+    Index(None, "actor", "id"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("key", Text, primary_key=True),  # SHA-256 of who asked and the Idempotency-Key
+    Column("request", Text, nullable=False),  # SHA-256 of method, path and body
+    Column("status", Integer),  # None: still being worked on
+    Column("headers", Text),  # JSON
+    Column("body", LargeBinary),
+    Column("created_at", Instant, nullable=False),
+    Index(None, "created_at"),
+)
+
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("subject", Text, primary_key=True),  # address that was tried, or where from
+    Column("count", Integer, nullable=False),
+    Column("since", Instant, nullable=False),
+)
+
+views = Table(
+    "views",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("page", Text, nullable=False),  # leads
+    Column("query", Text, nullable=False),  # JSON: filter, sort, columns
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
 )

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from touchline.adapters.store.tables import Instant, Key
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -14,10 +16,106 @@ def upgrade() -> None:
     op.add_column("schedules", sa.Column("priority", sa.Integer(), server_default="10", nullable=False))
     op.add_column("runs", sa.Column("first", sa.Text(), nullable=True))
     op.add_column("runs", sa.Column("priority", sa.Integer(), server_default="10", nullable=False))
+    op.create_table(
+        "answers",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("headers", sa.Text(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_answers")),
+    )
+    op.create_index(op.f("ix_answers_created_at"), "answers", ["created_at"], unique=False)
+    op.create_table(
+        "api_keys",
+        sa.Column("id", Key, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("prefix", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("expires_at", Instant(), nullable=True),
+        sa.Column("revoked_at", Instant(), nullable=True),
+        sa.Column("used_at", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("prefix", name=op.f("uq_api_keys_prefix")),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("id", Key, nullable=False),
+        sa.Column("at", Instant(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("object", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("before", sa.Text(), nullable=True),
+        sa.Column("after", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_index(op.f("ix_audit_actor_id"), "audit", ["actor", "id"], unique=False)
+    op.create_index(op.f("ix_audit_object_id"), "audit", ["object", "id"], unique=False)
+    op.create_table(
+        "login_failures",
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("since", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_login_failures")),
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("user_id", Key, nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("expires_at", Instant(), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_sessions")),
+    )
+    op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"], unique=False)
+    op.create_table(
+        "users",
+        sa.Column("id", Key, nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("password", sa.Text(), nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=True),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("updated_at", Instant(), nullable=False),
+        sa.Column("seen_at", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+    )
+    op.create_table(
+        "views",
+        sa.Column("id", Key, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("page", sa.Text(), nullable=False),
+        sa.Column("query", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_views")),
+        sa.UniqueConstraint("name", name=op.f("uq_views_name")),
+    )
 
 
 def downgrade() -> None:
     """Take them away."""
+    op.drop_table("views")
+    op.drop_table("users")
+    op.drop_index(op.f("ix_sessions_user_id"), table_name="sessions")
+    op.drop_table("sessions")
+    op.drop_table("login_failures")
+    op.drop_index(op.f("ix_audit_object_id"), table_name="audit")
+    op.drop_index(op.f("ix_audit_actor_id"), table_name="audit")
+    op.drop_table("audit")
+    op.drop_table("api_keys")
+    op.drop_index(op.f("ix_answers_created_at"), table_name="answers")
+    op.drop_table("answers")
     op.drop_column("runs", "priority")
     op.drop_column("runs", "first")
     op.drop_column("schedules", "priority")
