@@ -42,11 +42,14 @@ BATCH = 50_000
 DAYS = 10
 
 
-def main() -> None:
+Case = Callable[[Path, int], Iterator[dict[str, object]]]
+
+
+def main(cases: Mapping[str, Case]) -> None:
     name, leads = sys.argv[1], int(sys.argv[2])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
-        for line in CASES[name](Path(folder), leads):
+        for line in cases[name](Path(folder), leads):
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(json.dumps({"case": name, **line, "peak_rss_mb": round(peak)}), flush=True)
 
@@ -296,7 +299,7 @@ def help_(_folder: Path, _leads: int) -> Iterator[dict[str, object]]:
     yield {"work": "touchline --help", "count": 1, "seconds": round(seconds, 3), "cpu_seconds": round(cpu, 3)}
 
 
-CASES: dict[str, Callable[[Path, int], Iterator[dict[str, object]]]] = {
+CASES: dict[str, Case] = {
     "pipeline-sqlite": pipeline_sqlite,
     "pipeline-postgresql": pipeline_postgresql,
     "days-sqlite": days_sqlite,
@@ -308,4 +311,4 @@ CASES: dict[str, Callable[[Path, int], Iterator[dict[str, object]]]] = {
 }
 
 if __name__ == "__main__":
-    main()
+    main(CASES)

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from touchline.model.errors import Misconfigured
 
 FILE = "touchline.toml"
+MASK = "***"
 
 
 def _quiet(value: str) -> str:
@@ -141,6 +142,9 @@ class Serve(Part):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8025, description="Port to listen on; 0 takes a free one.")
+    requests_per_minute: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+        6_000, description="Requests of one person or key within a minute; 0 is any number."
+    )
 
 
 class Settings(BaseSettings):
@@ -189,6 +193,40 @@ class Settings(BaseSettings):
     def file(self) -> Path:
         """Path of touchline.toml, which may not exist."""
         return self.home / FILE
+
+
+def shown(settings: Settings) -> list[dict[str, Any]]:
+    """Every key as people may see it: `key`, `value`, `default`, `meaning`, `variable`; secrets are masked."""
+    values = settings.model_dump(mode="json")
+    found = []
+    for name, field in keys().items():
+        table, _, key = name.rpartition(".")
+        value = values[table][key] if table else values[key]
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        found.append(
+            {
+                "key": name,
+                "value": _masked(name, value),
+                "default": default,
+                "meaning": field.description,
+                "variable": _variable(name),
+            }
+        )
+    return found
+
+
+def _masked(name: str, value: Any) -> Any:
+    if name == "database_url":
+        return re.sub(
+            r"(://[^:/@]*):[^@]*@|(password=)[^&]*", lambda m: f"{m[1]}:{MASK}@" if m[1] else m[2] + MASK, value
+        )
+    if name == "alerts.urls":
+        return [MASK] * len(value)
+    return MASK if name == "secret" and value else value
+
+
+def _variable(name: str) -> str:
+    return f"TOUCHLINE_{name.upper().replace('.', '__')}"
 
 
 def load(home: Path | None = None) -> Settings:
@@ -256,4 +294,4 @@ def _row(name: str, field: FieldInfo) -> str:
     shown = json.dumps(default) if isinstance(default, str | bool) else str(default)
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     meaning = f"{field.description} One of {', '.join(choices)}." if choices else field.description
-    return f"| `{name}` | `{shown}` | {meaning} | `TOUCHLINE_{name.upper().replace('.', '__')}` |"
+    return f"| `{name}` | `{shown}` | {meaning} | `{_variable(name)}` |"

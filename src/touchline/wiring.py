@@ -17,7 +17,9 @@ from touchline.adapters.dns import MxResolver
 from touchline.adapters.smtp import SmtpTransport
 from touchline.adapters.sources.csv import CsvSource
 from touchline.adapters.store.store import Store
-from touchline.app import campaigns, doctor, history
+from touchline.adapters.uploads import Shelf
+from touchline.app import access, campaigns, doctor, history
+from touchline.app.access import Hasher
 from touchline.app.alerts import Etiquette, Watch
 from touchline.app.claims import Identity, Post
 from touchline.app.health import Health, health
@@ -25,6 +27,7 @@ from touchline.app.letters import OptOut
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Clock, Probe, Progress, StoredCampaign
 from touchline.app.tasks import Duty
+from touchline.app.uploads import Upload
 from touchline.model.campaign import Mailbox
 from touchline.model.errors import InvalidInput, Misconfigured
 from touchline.settings import Settings
@@ -120,6 +123,13 @@ class Workspace:
         url = self.settings.public_url
         return OptOut(self.secret, url if url and public.fault(url, self.secret) is None else None)
 
+    @cached_property
+    def hasher(self) -> Hasher:
+        """Passwords."""
+        from touchline.adapters.passwords import Argon2Hasher  # only log-ins need it
+
+        return Argon2Hasher()
+
     def post(self, stored: StoredCampaign) -> Post:
         """What sending needs."""
         del stored
@@ -168,11 +178,29 @@ class Workspace:
         return text, exposition.CONTENT_TYPE
 
     def _forget(self) -> dict[str, Any] | None:
-        return history.forget(self.store, self.clock.now(), timedelta(days=self.settings.history_days))
+        now = self.clock.now()
+        old = history.forget(self.store, now, timedelta(days=self.settings.history_days))
+        gone = access.forget(self.store, now)
+        return None if old is None and gone is None else {**(old or {}), **(gone or {})}
 
-    def csv(self, path: Path, column_map: dict[str, str] | None = None) -> CsvSource:
+    def csv(self, path: Path, column_map: Mapping[str, str] | None = None, name: str | None = None) -> CsvSource:
         """A CSV file as a source."""
-        return CsvSource(path, batch_rows=self.settings.batch_rows, column_map=column_map)
+        return CsvSource(path, batch_rows=self.settings.batch_rows, column_map=column_map, name=name)
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """Files that were uploaded. Workers on other machines need the same folder."""
+        return Shelf(self.settings.home / "uploads", self.settings.history_days)
+
+    def uploaded(self, upload: Upload, column_map: Mapping[str, str] | None = None) -> CsvSource:
+        """An uploaded file as a source."""
+        columns = upload.columns if column_map is None else column_map
+        return self.csv(self.shelf.path(upload), columns, upload.name)
+
+    def uploads(self, stored: StoredCampaign) -> dict[str, CsvSource]:
+        """Files that were uploaded for a campaign, by id."""
+        name = stored.campaign.name
+        return {upload.id: self.uploaded(upload) for upload in self.shelf.listed() if upload.campaign == name}
 
     def sources(self, stored: StoredCampaign) -> Iterable[CsvSource]:
         """The campaign's own sources: every file that its patterns match, in order of name."""
@@ -180,11 +208,22 @@ class Workspace:
             for name in sorted(self.settings.home.glob(source.path)):
                 yield self.csv(name)
 
-    def examination(self) -> doctor.Examination:
-        """What the doctor needs."""
+    def examination(self, patience: float | None = None) -> doctor.Examination:
+        """What the doctor needs.
+
+        Args:
+            patience: Seconds after which a mailbox is given up; None: as long as its server may take.
+        """
+
+        async def look(mailbox: Mailbox, password: str | None) -> list[tuple[str, bool, str]]:
+            try:
+                async with asyncio.timeout(patience):
+                    return [(c.step, c.ok, c.detail) for c in await self.transport.check(mailbox, password)]
+            except TimeoutError:
+                return [("connect", False, f"no answer within {patience:g} seconds")]
 
         def check(mailbox: Mailbox, password: str | None) -> list[tuple[str, bool, str]]:
-            return [(c.step, c.ok, c.detail) for c in asyncio.run(self.transport.check(mailbox, password))]
+            return asyncio.run(look(mailbox, password))
 
         settings = self.settings
         return doctor.Examination(

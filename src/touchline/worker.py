@@ -51,6 +51,7 @@ class Worker:
         self.name = f"{self.host}:{self.pid}:{secrets.token_hex(4)}"
         settings = workspace.settings.worker
         bench = Bench(self._outside, workspace.sources, self._post, workspace.duties, self.name, workspace.clock)
+        bench.uploads = workspace.uploads
         self.work = Work(bench, timedelta(hours=settings.run_hours))
         self._ticks = 0
         queues = [

@@ -27,12 +27,19 @@ COLUMNS = {
         Column("tech", Kind.TAGS, ""),
         Column("seen", Kind.INSTANT, ""),
         Column("extra", Kind.OPAQUE, ""),
+        Column("reason", Kind.NAME, ""),
     )
 }
 STORED = {
-    "sqlite": dict(zip(Kind, ("TEXT", "TEXT", "INTEGER", "REAL", "BOOLEAN", "TEXT", "TEXT", "TEXT"), strict=True)),
+    "sqlite": dict(
+        zip(Kind, ("TEXT", "TEXT", "INTEGER", "REAL", "BOOLEAN", "TEXT", "TEXT", "TEXT", "TEXT"), strict=True)
+    ),
     "postgresql": dict(
-        zip(Kind, ("TEXT", "TEXT", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "TIMESTAMPTZ", "TEXT"), strict=True)
+        zip(
+            Kind,
+            ("TEXT", "TEXT", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "TIMESTAMPTZ", "TEXT", "TEXT"),
+            strict=True,
+        )
     ),
 }
 
@@ -69,6 +76,7 @@ CELLS: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.TAGS: st.lists(tag, min_size=1, max_size=3).map(lambda words: f"|{'|'.join(words)}|"),
     Kind.INSTANT: instant,
     Kind.OPAQUE: written,
+    Kind.NAME: written,
 }
 rows = st.fixed_dictionaries({name: st.none() | CELLS[column.kind] for name, column in COLUMNS.items()})
 
@@ -104,9 +112,10 @@ LITERALS: dict[Kind, st.SearchStrategy[list[str]]] = {
     Kind.AMOUNT: (amount | whole).map(number),
     Kind.FLAG: st.sampled_from([["TRUE"], ["FALSE"]]),
     Kind.INSTANT: st.builds(moment, instant, st.integers(-12, 14), st.booleans()),
+    Kind.NAME: written.map(lambda word: word if "\\" not in word else "a_b").map(quoted),
 }
 ORDERED = (Kind.NUMBER, Kind.AMOUNT, Kind.INSTANT)
-TEXTUAL = (Kind.TEXT, Kind.CODE)
+TEXTUAL = (Kind.TEXT, Kind.CODE, Kind.NAME)
 
 
 @st.composite

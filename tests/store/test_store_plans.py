@@ -57,8 +57,27 @@ ASKED: dict[str, Callable] = {
     "imports.latest": lambda u: u.imports.latest(1, "f"),
     "imports.set_aside": lambda u: u.imports.set_aside(1, "rejected", 5, 20),
     "imports.reasons": lambda u: u.imports.reasons(1),
+    "desk.last_sent": lambda u: u.desk.last_sent(MAILBOX),
+    "desk.gone_at": lambda u: u.desk.gone_at(MAILBOX, NOW - timedelta(hours=24), 3),
+    "desk.happened": lambda u: u.desk.happened(("sent", "replied"), [NOW - timedelta(days=1), NOW]),
+    "desk.has_happened": lambda u: u.desk.has_happened("bounced"),
+    "desk.failed_runs": lambda u: u.desk.failed_runs(NOW, 20),
+    "desk.is_mended": lambda u: u.desk.is_mended(("daily",), 1, NOW),
+    "desk.drafts": lambda u: u.desk.drafts(None, 100),
+    "desk.drafts of a campaign": lambda u: u.desk.drafts(1, 100),
+    "desk.oldest_draft": lambda u: u.desk.oldest_draft(),
+    "desk.drafts_due": lambda u: u.desk.drafts_due(1, 100),
+    "desk.uncertain": lambda u: u.desk.uncertain(100),
+    "desk.next_due": lambda u: u.desk.next_due(1, MAILBOX),
+    "desk.coming": lambda u: u.desk.coming(1, MAILBOX, [NOW, NOW + timedelta(days=1), NOW + timedelta(days=2)], 100),
+    "desk.newest_touch": lambda u: u.desk.newest_touch(),
+    "desk.by_step": lambda u: u.desk.by_step(1, 20, 40),
+    "desk.replies": lambda u: u.desk.replies(1),
+    "desk.bounces": lambda u: u.desk.bounces(1),
+    "desk.newest_prospect": lambda u: u.desk.newest_prospect(),
+    "desk.leads_of": lambda u: u.desk.leads_of(1, ["first_name"], 20, 40, 20),
 }
-"""Every question and change that the pipeline and the senders put to the store again and again."""
+"""Every question and change that the pipeline, the senders and the pages put to the store again and again."""
 
 
 def fill(store, people):
@@ -102,7 +121,7 @@ def planned_as(unit) -> Iterator[list[str]]:
     yield lines
 
 
-def test_no_question_of_the_pipeline_or_of_a_sender_scans_a_large_table(store):
+def test_no_question_of_the_pipeline_a_sender_or_a_page_scans_a_large_table(store):
     fill(store, 3_000)
     scans = {}
     for name, ask in ASKED.items():
@@ -123,7 +142,14 @@ def test_no_question_of_the_pipeline_or_of_a_sender_scans_a_large_table(store):
     [
         ("touches.used", "ix_touches_unsettled"),
         ("touches.holders", "ix_touches_unsettled"),
-        ("touches.listed", "ix_touches_unsettled"),
+        ("touches.listed", "ix_touches_drafted"),
+        ("touches.listed uncertain", "ix_touches_unsettled"),
+        ("desk.drafts", "ix_touches_unsettled"),
+        ("desk.drafts of a campaign", "ix_touches_drafted"),
+        ("desk.happened", "COVERING INDEX ix_events_kind_at"),
+        ("desk.failed_runs", "ix_runs_failed"),
+        ("desk.coming", "ix_touches_follow_up"),
+        ("desk.replies", "ix_events_replied"),
         ("touches.due", "ix_touches_first"),
         ("touches.due", "ix_touches_follow_up"),
         ("touches.next_due", "ix_touches_first"),

@@ -7,6 +7,11 @@ from datetime import UTC, datetime
 from threading import Lock
 
 
+def elapsed() -> float:
+    """Seconds since some moment; only goes forward."""
+    return time.monotonic()
+
+
 class SystemClock:
     """The machine's clock."""
 

@@ -22,11 +22,23 @@ class Applied:
     obstacles: list[str]
 
 
-def apply(store: Store, campaign: Campaign, now: datetime) -> Applied:
-    """Make this the campaign's present version. It becomes active unless something that the law or sending wants is missing."""
+def apply(store: Store, campaign: Campaign, now: datetime, *, version: int | None = None) -> Applied:
+    """Make this the campaign's present version. It becomes active unless something that the law or sending wants is missing.
+
+    Args:
+        version: The version that this was made from.
+
+    Raises:
+        Refused: Somebody has changed the campaign since that version.
+    """
     obstacles = campaign.obstacles()
     with store.transaction() as unit:
         stored = unit.campaigns.find(campaign.name)
+        if stored is not None and version not in (None, stored.version):
+            raise Refused(
+                f"Campaign {campaign.name!r} has become version {stored.version}; this change was made from {version}.",
+                hint="Look at the present version and make the change again.",
+            )
         for mailbox in campaign.mailboxes:
             unit.mailboxes.know(mailbox.address, now)
         if stored is None:
@@ -63,13 +75,26 @@ def listed(store: Store) -> list[StoredCampaign]:
         return [unit.campaigns.get(name) for name in unit.campaigns.names()]
 
 
-def pause(store: Store, name: str, now: datetime) -> str:
-    """Let a campaign send nothing until it is started; gives the state it had."""
+def pause(store: Store, name: str, now: datetime, reason: str = "") -> str:
+    """Let a campaign send nothing until it is started; gives the state it had. The reason, if any, is kept until then."""
     with store.transaction() as unit:
         stored = unit.campaigns.get(name)
         if stored.state != "draft":
             unit.campaigns.set(stored.id, now, state="paused")
+            if reason.strip():
+                unit.controls.put(_pause(name), " ".join(reason.split()), now)
+            else:
+                unit.controls.drop(_pause(name))
         return stored.state
+
+
+def pause_reason(unit: Unit, name: str) -> str | None:
+    """Why a campaign is paused, where somebody said so."""
+    return unit.controls.get(_pause(name))
+
+
+def _pause(name: str) -> str:
+    return f"paused:{name}"
 
 
 def start(store: Store, name: str, now: datetime) -> str:
@@ -86,6 +111,7 @@ def start(store: Store, name: str, now: datetime) -> str:
                 f"Campaign {name!r} cannot start: {' '.join(obstacles)}", hint="Correct the file and apply it."
             )
         unit.campaigns.set(stored.id, now, state="active")
+        unit.controls.drop(_pause(name))
         return stored.state
 
 

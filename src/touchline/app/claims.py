@@ -103,12 +103,12 @@ def claim_due(post: Post, stored: StoredCampaign, mailbox: Mailbox, wanted: int)
             unit.senders.beat(post.identity.name, post.identity.host, post.identity.pid, now)
             unit.mailboxes.know(mailbox.address, now)
             state = unit.mailboxes.state(mailbox.address, lock=True)
-            if state and state["state"] == "error" and state["retry_at"] > now:
+            if state and resting(state, now):
                 post.notes.append(
                     f"{mailbox.address} rests until {state['retry_at']:%Y-%m-%d %H:%M} UTC: {state['error']}"
                 )
                 return []
-            room = min(wanted, mailbox.daily_cap - unit.touches.used(mailbox.address, now - DAY))
+            room = min(wanted, room_of(unit, mailbox, now))
             if room <= 0:
                 post.notes.append(f"{mailbox.address} has reached its cap of {mailbox.daily_cap} messages in 24 hours")
                 return []
@@ -130,7 +130,7 @@ def _through_gates(post: Post, unit: Unit, stored: StoredCampaign, due: list[Row
         if row["identity"] in suppressed:
             stop_prospect(unit, row, f"suppressed: {suppressed[row['identity']]}", now)
             post.counts["suppressed"] += 1
-        elif not _open(stored, row, now):
+        elif not window_open(stored, row, now):
             closed.append(row)
         else:
             allowed.append(row)
@@ -157,6 +157,17 @@ def _postpone(post: Post, unit: Unit, stored: StoredCampaign, closed: list[Row],
             post.counts["postponed"] += 1
 
 
-def _open(stored: StoredCampaign, row: Row, now: datetime) -> bool:
+def resting(mailbox: Row | None, now: datetime) -> bool:
+    """Whether a mailbox, as the store knows it, is not to be tried yet."""
+    return mailbox is not None and mailbox["state"] == "error" and mailbox["retry_at"] > now
+
+
+def room_of(unit: Unit, mailbox: Mailbox, now: datetime) -> int:
+    """How many messages a mailbox may send now; 0 or less where its cap is used up."""
+    return mailbox.daily_cap - unit.touches.used(mailbox.address, now - DAY)
+
+
+def window_open(stored: StoredCampaign, row: Row, now: datetime) -> bool:
+    """Whether the recipient's clock lets a touch leave now."""
     place = place_of(row["timezone"], row["country"], row["region"], stored.campaign.timezone)
     return in_window(place.zone, row["country"], stored.campaign.window, now, row["region"])

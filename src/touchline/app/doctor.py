@@ -85,7 +85,7 @@ def examine(exam: Examination) -> Iterator[Finding]:
     yield from _dns(exam, sorted({mailbox.address.rpartition("@")[2] for mailbox in mailboxes}))
     # Side by side: a mail server that does not answer takes its whole time-out, and there may be many.
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        for findings in threads.map(lambda mailbox: list(_mailbox(exam, mailbox)), mailboxes):
+        for findings in threads.map(lambda mailbox: list(look_at(exam, mailbox)), mailboxes):
             yield from findings
 
 
@@ -151,7 +151,8 @@ def _domain(domain: str, answer: str, *, sends: bool) -> Finding:
     return Finding(name, "ok", detail)
 
 
-def _mailbox(exam: Examination, mailbox: Mailbox) -> Iterator[Finding]:
+def look_at(exam: Examination, mailbox: Mailbox) -> Iterator[Finding]:
+    """Whether a mailbox's server can be reached, speaks TLS and lets us in; nothing is sent."""
     name = f"mailbox {mailbox.address}"
     password = exam.password(mailbox.password_env) if mailbox.password_env else None
     if mailbox.password_env and not password:

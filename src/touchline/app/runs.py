@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -10,14 +11,16 @@ from touchline.app.claims import Post
 from touchline.app.imports import import_source
 from touchline.app.judging import judge_pending
 from touchline.app.pipeline import Outside
-from touchline.app.ports import Row, Source, StoredCampaign, Unit
+from touchline.app.ports import Row, Source, Store, StoredCampaign, Unit
 from touchline.app.sending import may_send, send_due
-from touchline.model.errors import NotFound, Refused, TouchlineError
-from touchline.stages import reaches
+from touchline.model.errors import InvalidInput, NotFound, Refused, TouchlineError
+from touchline.stages import STAGES, reaches
 
 log = structlog.get_logger(__name__)
 
 OPEN = ("queued", "running")
+DAILY = "daily"
+"""The job that goes through the stages of a campaign."""
 ENDED = ("done", "unfinished", "failed", "cancelled")
 
 
@@ -106,6 +109,37 @@ def _finish(outside: Outside, result: RunResult, state: str, error: str | None) 
         unit.runs.set(result.run_id, state=state, counts=counts, finished_at=now, error=error)
 
 
+def start(store: Store, name: str, *, first: str, until: str, now: datetime) -> Row:
+    """Queue a run of a campaign's stages for the workers; gives it.
+
+    Raises:
+        NotFound: No such campaign.
+        InvalidInput: These are no stages in order.
+        Misconfigured: It shall send, and may not.
+        Refused: One like it goes on.
+    """
+    for stage in (first, until):
+        if stage not in STAGES:
+            raise InvalidInput(f"{stage[:40]!r} is no stage.", hint=f"Stages: {', '.join(STAGES)}.")
+    if not reaches(until, first):
+        raise InvalidInput(
+            f"A run cannot begin with {first} and end with {until}.", hint=f"In order: {', '.join(STAGES)}."
+        )
+    with store.transaction() as unit:
+        stored = unit.campaigns.get(name)
+        if until == "send":
+            may_send(stored)
+        for other in unit.runs.unfinished(stored.id):
+            if other["job"] == DAILY:
+                raise Refused(
+                    f"Run {other['id']} of this campaign is {other['state']}.", hint="Wait for it, or cancel it."
+                )
+        of = {"campaign_id": stored.id, "campaign_version": stored.version}
+        key = unit.runs.open(DAILY, now, **of, first=None if first == STAGES[0] else first, until=until)
+        assert key is not None
+        return _found(unit, key)
+
+
 def history(outside: Outside, limit: int, *, campaign: str | None = None, every: bool = True) -> list[Row]:
     """Runs, newest first.
 
@@ -165,8 +199,10 @@ def retry(outside: Outside, key: int) -> tuple[Row, int]:
         for batch in aside:
             unit.runs.set_batch(key, batch["number"], state="released")
         same = {name: row[name] for name in ("campaign_id", "campaign_version", "first", "until", "priority")}
+        if row["schedule_id"] is None:
+            same["slot"] = row["slot"]
         # A run by hand was no job of a worker's; what it does is a daily run's work.
-        job = "daily" if row["job"] == "run" else row["job"]
+        job = DAILY if row["job"] == "run" else row["job"]
         made = unit.runs.open(job, outside.clock.now(), **same)
         assert made is not None
         return _found(unit, made), len(aside)

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from touchline.app.claims import DAY, STOPPED
+from touchline.app.claims import STOPPED, resting, room_of
 from touchline.app.ports import Row, Store, Unit
 from touchline.model import timing
 from touchline.model.errors import InvalidInput, NotFound, Refused
@@ -34,12 +34,9 @@ def _may_send(unit: Unit, schedule: Row, now: datetime) -> bool:
     first = unit.touches.next_due(schedule["campaign_id"])
     if first is None or first > now:
         return False
-    for mailbox in unit.campaigns.by_id(schedule["campaign_id"]).campaign.mailboxes:
-        known = unit.mailboxes.state(mailbox.address)
-        rests = known is not None and known["state"] == "error" and known["retry_at"] > now
-        if not rests and unit.touches.used(mailbox.address, now - DAY) < mailbox.daily_cap:
-            return True
-    return False
+    mailboxes = unit.campaigns.by_id(schedule["campaign_id"]).campaign.mailboxes
+    working = (mailbox for mailbox in mailboxes if not resting(unit.mailboxes.state(mailbox.address), now))
+    return any(room_of(unit, mailbox, now) > 0 for mailbox in working)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +242,12 @@ def _open(unit: Unit, schedule: Row, now: datetime, **values: Any) -> Row | None
 def listed(store: Store, now: datetime) -> list[Row]:
     """Every schedule by name, with `when` in words, `due` (a slot that waits to be started), `next_at` (UTC) and `ahead`."""
     with store.reading() as unit:
-        return [_shown(row, now) for row in unit.schedules.listed()]
+        return shown(unit, now)
+
+
+def shown(unit: Unit, now: datetime) -> list[Row]:
+    """The same inside a transaction."""
+    return [_shown(row, now) for row in unit.schedules.listed()]
 
 
 def _shown(schedule: Row, now: datetime) -> Row:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Protocol
 
 from touchline.app import loading
@@ -11,7 +12,7 @@ from touchline.app.judging import Judging, judging
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Clock, Row, Source, StoredCampaign
 from touchline.app.sending import may_send, send_due
-from touchline.model.errors import Refused
+from touchline.model.errors import NotFound, Refused
 from touchline.stages import STAGES, reaches
 
 SENDS = 500
@@ -52,6 +53,11 @@ class Duty:
     once: bool = False
 
 
+def _none(stored: StoredCampaign) -> Mapping[str, Source]:
+    del stored
+    return {}
+
+
 @dataclass(slots=True)
 class Bench:
     """What runs are worked on with.
@@ -63,6 +69,7 @@ class Bench:
         duties: Jobs without a campaign.
         worker: Name of this process.
         clock: Tells the time.
+        uploads: Files that were uploaded for a campaign, by id.
     """
 
     outside: Callable[[], Outside]
@@ -71,6 +78,7 @@ class Bench:
     duties: Mapping[str, Duty]
     worker: str
     clock: Clock
+    uploads: Callable[[StoredCampaign], Mapping[str, Source]] = _none
 
 
 def tasks(bench: Bench, outside: Outside, row: Row, stored: StoredCampaign | None) -> Iterator[Task]:
@@ -82,13 +90,21 @@ def tasks(bench: Bench, outside: Outside, row: Row, stored: StoredCampaign | Non
     if row["job"] != "send":
         upto = "nurture" if reaches(until, "send") else until
         if first == "harvest":
-            yield Again(outside, stored, bench.sources, upto)
+            yield Again(outside, stored, lambda one: chain(bench.sources(one), bench.uploads(one).values()), upto)
+            if row["job"] == "import":
+                source = bench.uploads(stored).get(row["slot"])
+                yield Harvest(outside, stored, source, upto) if source else Chore("harvest", Duty(_gone))
+                return
             for source in bench.sources(stored):
                 yield Harvest(outside, stored, source, upto)
         if reaches(until, "score") and first != "send":
             yield Judge(outside, stored, upto)
     if reaches(until, "send"):
         yield Send(outside, stored, bench.post)
+
+
+def _gone() -> None:
+    raise NotFound("The uploaded file of this run is gone.", hint="Upload it again.")
 
 
 @dataclass(slots=True)

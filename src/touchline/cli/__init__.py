@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from touchline.cli import campaign, demo, health, leads, operate, outbox, schedule, suppress, work
+from touchline.cli import campaign, demo, health, leads, operate, outbox, people, schedule, suppress, work
 from touchline.cli.context import State, plain_lines
 
 app = typer.Typer(
@@ -24,6 +24,9 @@ app.add_typer(outbox.app, name="outbox")
 app.add_typer(work.runs, name="runs")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(suppress.app, name="suppress")
+app.add_typer(people.user, name="user")
+app.add_typer(people.key, name="key")
+app.add_typer(people.audit, name="audit")
 for command in (*operate.COMMANDS, *leads.COMMANDS, *work.COMMANDS, health.health, demo.demo):
     app.command(name=command.__name__.removesuffix("_").replace("_", "-"))(command)
 

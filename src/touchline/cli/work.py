@@ -39,11 +39,12 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="Port to listen on, 0 takes a free one; else serve.port.")
     ] = None,
 ) -> None:
-    """Do everything in one process: the opt-out pages, /metrics and /health, schedules, and the work itself."""
+    """Do everything in one process: the pages, the API, the opt-out, /metrics and /health, schedules, and the work itself."""
     import threading
 
     import uvicorn
 
+    from touchline.app.access import claim_token
     from touchline.web.site import application
 
     ws = workspace(context)
@@ -55,7 +56,10 @@ def serve(
 
     def ready() -> None:
         pages.start()
-        print(f"listening on http://{address}:{socket.getsockname()[1]}", flush=True)
+        where = f"http://{address}:{socket.getsockname()[1]}"
+        print(f"listening on {where}", flush=True)
+        if token := claim_token(ws.store, ws.clock.now()):
+            print(f"nobody owns this workspace yet; make yourself its owner: {where}/claim/{token}", flush=True)
 
     try:
         _work(ws, ("batch", "send", "health"), ready)

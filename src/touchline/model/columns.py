@@ -21,6 +21,8 @@ class Kind(StrEnum):
     INSTANT = "instant"
     OPAQUE = "opaque"
     """Kept and shown, never compared."""
+    NAME = "name"
+    """Compared letter by letter as it stands: names that people gave, and reasons."""
 
 
 POLARS: dict[Kind, pl.DataType] = {
@@ -32,6 +34,7 @@ POLARS: dict[Kind, pl.DataType] = {
     Kind.TAGS: pl.String(),
     Kind.INSTANT: pl.Datetime("us", "UTC"),
     Kind.OPAQUE: pl.String(),
+    Kind.NAME: pl.String(),
 }
 
 FOLDED = "_folded"
@@ -116,6 +119,31 @@ DECISIONS: tuple[Column, ...] = (
 """What the stages add for a prospect, in the order they add it."""
 
 COLUMNS: dict[str, Column] = {column.name: column for column in (*LEAD, *DECISIONS)}
+
+LOADED: tuple[Column, ...] = (
+    Column("import_id", Kind.NUMBER, "Import that brought the lead."),
+    Column("created_at", Kind.INSTANT, "When the lead came."),
+)
+"""What the store knows of a lead besides, for searching."""
+
+STANDING: tuple[Column, ...] = (
+    Column(
+        "state",
+        Kind.CODE,
+        "harvested, waiting, rejected, held, unrouted, enrolled, finished, replied or stopped.",
+    ),
+    Column("state_reason", Kind.NAME, "Why it stands there, where neither verdict nor route says so."),
+    Column("verdict_reason", Kind.NAME, "Name of the rule that decided, or what is missing."),
+    Column("route_reason", Kind.NAME, "Name of the route, or the compatibility check that stopped it."),
+    Column("touch_states", Kind.TAGS, "States of the prospect's touches."),
+)
+"""Where a prospect stands, for searching."""
+
+SEARCH_LEADS: dict[str, Column] = {column.name: column for column in (*LEAD, *LOADED)}
+"""What a search among all leads may look at."""
+
+SEARCH: dict[str, Column] = {**SEARCH_LEADS, **{column.name: column for column in (*DECISIONS, *STANDING)}}
+"""What a search in a campaign may look at; a campaign's rules know only `COLUMNS`."""
 
 
 def lead_schema() -> dict[str, pl.DataType]:

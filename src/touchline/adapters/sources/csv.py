@@ -71,10 +71,18 @@ class CsvSource:
         path: The file.
         batch_rows: Records in a batch, at most.
         column_map: Field to header, where the user chose; comes before all recognition.
+        name: What people call it, if not by the path's last part.
     """
 
-    def __init__(self, path: Path, batch_rows: int = BATCH_ROWS, column_map: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        batch_rows: int = BATCH_ROWS,
+        column_map: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> None:
         self._path, self._batch_rows, self._column_map = Path(path), batch_rows, dict(column_map or {})
+        self._name = name or self._path.name
 
     def describe(self) -> SourceFile:
         """Name, size, fingerprint and layout; reads the whole file once, for the fingerprint.
@@ -90,7 +98,31 @@ class CsvSource:
                 digest.update(block)
             size = file.tell()
         meanings = found.columns.meanings()
-        return SourceFile(self._path.name, size, digest.hexdigest(), found.encoding.name, found.delimiter, meanings)
+        return SourceFile(self._name, size, digest.hexdigest(), found.encoding.name, found.delimiter, meanings)
+
+    def columns(self, rows: int) -> list[tuple[str, str, list[str]]]:
+        """Each column: its header, its field, `extra` or `ignored`, and what its first rows hold, empty cells left out.
+
+        Args:
+            rows: How many rows to look at.
+
+        Raises:
+            InvalidInput: The file cannot be a list of leads.
+            SourceUnavailable: The file cannot be read now.
+        """
+        first = next(CsvSource(self._path, rows, self._column_map, self._name).batches(), None)
+        frame = first.rows if first else pl.DataFrame({"extra": []}, schema={"extra": pl.String})
+        extra = [json.loads(text) for text in frame["extra"].drop_nulls()]
+        return [
+            (
+                header,
+                field,
+                frame[field].drop_nulls().to_list()
+                if field in frame.columns and field != "extra"
+                else [str(cells[header]) for cells in extra if header in cells],
+            )
+            for header, field in self._layout.columns.meanings().items()
+        ]
 
     def batches(self, offset: int = 0, row: int = 0) -> Iterator[Batch]:
         """Every record of the file, in order, each in one batch.
@@ -107,7 +139,7 @@ class CsvSource:
         with self._open() as file:
             if offset > self._path.stat().st_size:
                 raise InvalidInput(
-                    f"{self._path.name} is shorter than when it was read before.", hint="Import it again as a new file."
+                    f"{self._name} is shorter than when it was read before.", hint="Import it again as a new file."
                 )
             records = Records(
                 file,
@@ -123,7 +155,7 @@ class CsvSource:
     @cached_property
     def _layout(self) -> layout.Layout:
         with self._open() as file:
-            return layout.found(file.read(SAMPLE), self._path.name, self._column_map)
+            return layout.found(file.read(SAMPLE), self._name, self._column_map)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[BinaryIO]:

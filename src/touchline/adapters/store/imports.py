@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from touchline.adapters.store.bulk import BulkWriter
-from touchline.adapters.store.tables import import_rows, imports
+from touchline.adapters.store.tables import campaigns, import_rows, imports
 
 MANY = 20_000
 """Rows of an import that may change what the best plan is."""
@@ -94,12 +94,14 @@ class Imports:
         if state == "done" and rows >= MANY:
             self.bulk.survey("leads", "prospects", "touches")
 
-    def listed(self, limit: int) -> list[dict[str, Any]]:
-        """The newest first."""
-        return [
-            dict(r)
-            for r in self.connection.execute(select(imports).order_by(imports.c.id.desc()).limit(limit)).mappings()
-        ]
+    def listed(self, limit: int, before: int | None = None) -> list[dict[str, Any]]:
+        """The newest first, those before a key."""
+        query = select(imports, campaigns.c.name.label("campaign")).join(
+            campaigns, campaigns.c.id == imports.c.campaign_id
+        )
+        if before is not None:
+            query = query.where(imports.c.id < before)
+        return [dict(r) for r in self.connection.execute(query.order_by(imports.c.id.desc()).limit(limit)).mappings()]
 
     def reasons(self, key: int) -> list[dict[str, Any]]:
         """`outcome`, `reason`, `rows`: how often each reason set a row aside."""

@@ -8,8 +8,11 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from touchline.adapters.store import migrate
+from touchline.adapters.store.access import Keys, People
 from touchline.adapters.store.alerts import Alerts
+from touchline.adapters.store.audit import Answers, Audit
 from touchline.adapters.store.campaigns import Campaigns, Controls, Mailboxes
+from touchline.adapters.store.desk import Desk
 from touchline.adapters.store.engine import BUSY_SECONDS, open_engine, place, transaction
 from touchline.adapters.store.gauges import Gauges
 from touchline.adapters.store.imports import Imports
@@ -18,8 +21,10 @@ from touchline.adapters.store.leads import Leads
 from touchline.adapters.store.prospects import Prospects
 from touchline.adapters.store.runs import Runs, Workers
 from touchline.adapters.store.schedules import Schedules
+from touchline.adapters.store.search import Search
 from touchline.adapters.store.suppressions import MxAnswers, Suppressions
 from touchline.adapters.store.touches import Touches
+from touchline.adapters.store.views import Views
 
 
 class Unit:
@@ -107,6 +112,41 @@ class Unit:
     def mx(self) -> MxAnswers:
         """Kept DNS answers."""
         return MxAnswers(self.connection)
+
+    @cached_property
+    def search(self) -> Search:
+        """Leads by filter."""
+        return Search(self.connection)
+
+    @cached_property
+    def views(self) -> Views:
+        """Searches that people keep."""
+        return Views(self.connection)
+
+    @cached_property
+    def people(self) -> People:
+        """Users, sessions and failed log-ins."""
+        return People(self.connection)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """API keys."""
+        return Keys(self.connection)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """What has been changed, and by whom."""
+        return Audit(self.connection)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Answers to requests that may come again."""
+        return Answers(self.connection)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """What the pages ask at every look."""
+        return Desk(self.connection)
 
 
 class Store:

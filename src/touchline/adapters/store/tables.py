@@ -205,6 +205,17 @@ RECHECKED = _partial(
     "ix_prospects_recheck", prospects.c.recheck_at.is_not(None), prospects.c.campaign_id, prospects.c.recheck_at
 )
 
+# A campaign's prospects by key, and by tier and score within it: both small, and filled at few places.
+Index("ix_prospects_campaign_id", prospects.c.campaign_id, prospects.c.id)
+Index(
+    "ix_prospects_score",
+    prospects.c.campaign_id,
+    prospects.c.tier,
+    prospects.c.fit,
+    prospects.c.opportunity,
+    prospects.c.id,
+)
+
 touches = Table(
     "touches",
     metadata,
@@ -252,6 +263,10 @@ UNSETTLED = _partial(
     touches.c.state,
     touches.c.id,
 )
+# Beside the index of all that is unsettled: of many drafts, those of one campaign without a walk through the others'.
+DRAFTED = _partial(
+    "ix_touches_drafted", touches.c.state == literal_column("'drafted'"), touches.c.campaign_id, touches.c.id
+)
 
 deliveries = Table(
     "deliveries",
@@ -279,6 +294,7 @@ events = Table(
     Column("touch_id", Key),
     Column("account", Text),
     Column("detail", Text),
+    Index(None, "kind", "at"),
 )
 
 REPLIED = _partial("ix_events_replied", events.c.kind == literal_column("'replied'"), events.c.account)
@@ -350,6 +366,7 @@ runs = Table(
 OPEN_RUNS = _partial(
     "ix_runs_open", runs.c.state.in_([literal_column("'queued'"), literal_column("'running'")]), runs.c.campaign_id
 )
+FAILED_RUNS = _partial("ix_runs_failed", runs.c.state == literal_column("'failed'"), runs.c.queued_at)
 
 batches = Table(
     "batches",

@@ -9,8 +9,10 @@ import polars as pl
 from sqlalchemy import Connection, Update, bindparam, func, insert, or_, select, update
 
 from touchline.adapters.store.bulk import BulkWriter
+from touchline.adapters.store.engine import is_reading
 from touchline.adapters.store.query import among, frame
 from touchline.adapters.store.tables import (
+    DRAFTED,
     FIRST,
     FOLLOW_UP,
     UNSETTLED,
@@ -137,9 +139,10 @@ class Touches:
             )
             .order_by(touches.c.due_at, touches.c.id)
             .limit(limit)
-            # The prospects too: who judges them locks them first, and two orders of locking would be a deadlock.
-            .with_for_update(of=(touches, prospects), skip_locked=True)
         )
+        if not is_reading(self.connection):
+            # The prospects too: who judges them locks them first, and two orders of locking would be a deadlock.
+            query = query.with_for_update(of=(touches, prospects), skip_locked=True)
         return self._dicts(query)
 
     def letters(self, ids: Collection[int]) -> list[dict[str, Any]]:
@@ -153,6 +156,8 @@ class Touches:
         )
         if campaign_id is not None:
             query = query.where(touches.c.campaign_id == campaign_id)
+            if set(states) == {"drafted"}:
+                return self._dicts(query.where(DRAFTED))
         return self._dicts(query.where(UNSETTLED) if set(states) <= set(UNSETTLED_STATES) else query)
 
     def _letters(self) -> Any:

@@ -50,6 +50,7 @@ ALLOWED: dict[Kind, frozenset[str]] = {
     Kind.INSTANT: ORDERED,
     Kind.TAGS: frozenset({"has"}),
     Kind.OPAQUE: frozenset(),
+    Kind.NAME: TEXTUAL,
 }
 """What may be asked of each kind of column, besides IS NULL."""
 
@@ -61,6 +62,7 @@ ASK: dict[Kind, str] = {
     Kind.FLAG: "is true or false: let it stand by itself, or compare it with = TRUE",
     Kind.INSTANT: "is an instant: compare it with = <> < <= > >= BETWEEN or IN",
     Kind.TAGS: "is a list: write has({name}, 'word')",
+    Kind.NAME: "is text: compare it with = <> IN or LIKE (engines order text differently)",
     Kind.OPAQUE: "is kept but not compared: only {name} IS NULL and {name} IS NOT NULL can be asked",
 }
 

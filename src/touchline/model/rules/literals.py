@@ -22,6 +22,7 @@ WANTED = {
     Kind.AMOUNT: "a finite number",
     Kind.FLAG: "TRUE or FALSE",
     Kind.TAGS: "text in single quotes",
+    Kind.NAME: "text in single quotes",
     Kind.INSTANT: "a date or instant such as '2026-01-31' or '2026-01-31T10:00:00Z'",
 }
 """What each kind of column is compared with."""
@@ -46,7 +47,15 @@ def _text(node: exp.Expr) -> str | None:
     if not (isinstance(node, exp.Literal) and node.is_string):
         return None
     # Folding makes a plain backslash of a full-width one, so it comes first.
-    text = fold_text(node.this)
+    return _plain(fold_text(node.this))
+
+
+def _name(node: exp.Expr) -> str | None:
+    """Text as it stands."""
+    return _plain(node.this) if isinstance(node, exp.Literal) and node.is_string else None
+
+
+def _plain(text: str) -> str:
     if "\\" in text:
         raise ValueError("text in a rule has no backslash")
     return text
@@ -94,5 +103,6 @@ READERS: dict[Kind, Callable[[exp.Expr], Value | None]] = {
     Kind.AMOUNT: _amount,
     Kind.FLAG: _truth,
     Kind.TAGS: _text,
+    Kind.NAME: _name,
     Kind.INSTANT: _instant,
 }

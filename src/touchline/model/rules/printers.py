@@ -40,6 +40,7 @@ POSTGRES: dict[Kind, str] = {
     Kind.AMOUNT: "DOUBLE PRECISION",
     Kind.TAGS: "TEXT",
     Kind.INSTANT: "TIMESTAMPTZ",
+    Kind.NAME: "TEXT",
 }
 """Types of bind parameters. PostgreSQL would infer some of them otherwise from their place, and not always as we mean."""
 

@@ -16,6 +16,9 @@ def upgrade() -> None:
     op.add_column("schedules", sa.Column("priority", sa.Integer(), server_default="10", nullable=False))
     op.add_column("runs", sa.Column("first", sa.Text(), nullable=True))
     op.add_column("runs", sa.Column("priority", sa.Integer(), server_default="10", nullable=False))
+    op.create_index(op.f("ix_events_kind_at"), "events", ["kind", "at"], unique=False)
+    _create_partial("ix_runs_failed", "runs", ["queued_at"], "state = 'failed'")
+    _create_partial("ix_touches_drafted", "touches", ["campaign_id", "id"], "state = 'drafted'")
     op.create_table(
         "answers",
         sa.Column("key", sa.Text(), nullable=False),
@@ -65,6 +68,10 @@ def upgrade() -> None:
         sa.Column("since", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_login_failures")),
     )
+    op.create_index("ix_prospects_campaign_id", "prospects", ["campaign_id", "id"], unique=False)
+    op.create_index(
+        "ix_prospects_score", "prospects", ["campaign_id", "tier", "fit", "opportunity", "id"], unique=False
+    )
     op.create_table(
         "sessions",
         sa.Column("digest", sa.Text(), nullable=False),
@@ -103,12 +110,21 @@ def upgrade() -> None:
     )
 
 
+def _create_partial(name: str, table: str, columns: list[str], where: str) -> None:
+    op.create_index(name, table, columns, unique=False, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
 def downgrade() -> None:
     """Take them away."""
+    op.drop_index("ix_touches_drafted", table_name="touches")
+    op.drop_index("ix_runs_failed", table_name="runs")
+    op.drop_index(op.f("ix_events_kind_at"), table_name="events")
     op.drop_table("views")
     op.drop_table("users")
     op.drop_index(op.f("ix_sessions_user_id"), table_name="sessions")
     op.drop_table("sessions")
+    op.drop_index("ix_prospects_score", table_name="prospects")
+    op.drop_index("ix_prospects_campaign_id", table_name="prospects")
     op.drop_table("login_failures")
     op.drop_index(op.f("ix_audit_object_id"), table_name="audit")
     op.drop_index(op.f("ix_audit_actor_id"), table_name="audit")

@@ -1,0 +1,220 @@
+"""Runs over the API: start any stage of a campaign, follow, cancel and retry."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import anyio
+from fastapi import Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from touchline.app import runs
+from touchline.app.ports import Row
+from touchline.web.api import cursors
+from touchline.web.api.etags import tagged
+from touchline.web.api.route import router
+from touchline.web.api.shapes import Body, Cursor, Followed, Limit, Page, Shape
+from touchline.web.api.texts import Campaign, Line, Number
+from touchline.web.problems import Stop
+from touchline.web.visit import Visit, needs
+
+routes = router("runs", "/runs")
+Stage = Literal["harvest", "score", "qualify", "route", "nurture", "send"]
+State = Literal["queued", "running", "done", "unfinished", "failed", "cancelled"]
+STREAMS = 50
+"""Progress that this process tells at once: each asks the database twice a second."""
+PAUSE = 0.5
+"""Seconds between two looks at a run."""
+SILENCE = 30
+"""Looks without news after which a line is sent all the same, so that no proxy takes the stream for dead."""
+LONGEST = 600
+
+
+class Run(Shape):
+    """One execution of work."""
+
+    id: int
+    job: str = Field(description="Such as daily, send, import.")
+    campaign: str | None
+    campaign_version: int | None
+    schedule: str | None
+    slot: str | None = Field(description="Which of the schedule's times it is for; of an import, the upload.")
+    first: str | None = Field(description="First stage; null: harvest.")
+    until: str | None = Field(description="Last stage.")
+    state: State
+    stage: str | None = Field(description="Where it is, or was when it ended.")
+    late: bool
+    cancel: str | None = Field(description="Who wants it to end before its next batch.")
+    worker: str | None
+    takeovers: int
+    counts: dict[str, Any] = Field(examples=[{"harvest": {"new": 40}, "batches": {"done": 1}}])
+    error: str | None
+    queued_at: datetime
+    started_at: datetime | None
+    stop_at: datetime | None
+    finished_at: datetime | None
+
+
+class Batch(Shape):
+    """One transaction of a run."""
+
+    number: int
+    stage: str
+    state: str = Field(description="done, set_aside, released, retried.")
+    attempts: int
+    seconds: float
+    counts: dict[str, Any]
+    error: str | None
+    worker: str | None
+    finished_at: datetime
+
+
+class Detail(Run):
+    """A run with its batches."""
+
+    batches: list[Batch]
+
+
+class Start(Body):
+    """What to run."""
+
+    campaign: Line = Field(min_length=1, examples=["spring"])
+    first: Stage = "harvest"
+    until: Stage = "nurture"
+
+
+class Retried(Followed):
+    """A run's work, queued anew."""
+
+    batches: int = Field(description="Batches that had been set aside and come first.")
+
+
+@routes.get("", summary="List runs")
+def list_(
+    visit: Annotated[Visit, needs("runs:read")],
+    campaign: Campaign = None,
+    job: Annotated[Line | None, Query(description="Only of this job.")] = None,
+    state: Annotated[State | None, Query(description="Only in this state.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Run]:
+    """The newest first."""
+    kind = f"runs/{campaign}/{job}/{state}"
+    before = cursors.unpack(visit.workspace.secret, kind, cursor)
+    with visit.store.reading() as unit:
+        key = unit.campaigns.get(campaign).id if campaign is not None else None
+        states = [state] if state else []
+        rows = unit.runs.listed(limit + 1, before=before, job=job, campaign_id=key, states=states)
+    following = cursors.pack(visit.workspace.secret, kind, rows[limit - 1]["id"]) if len(rows) > limit else None
+    return Page(items=[Run.model_validate(row) for row in rows[:limit]], next=following)
+
+
+@routes.post("", status_code=202, summary="Start stages of a campaign")
+def start(visit: Annotated[Visit, needs("runs:write")], body: Start) -> Followed:
+    """A worker does it as soon as one is free. `first` to `until` may be any stages in order, or one and the same."""
+    with visit.changing("run.start", f"campaign:{body.campaign}") as change:
+        row = runs.start(visit.store, body.campaign, first=body.first, until=body.until, now=visit.now)
+        change.after = {"run": row["id"], "first": body.first, "until": body.until}
+    return _followed(row)
+
+
+def _followed(row: Row) -> Followed:
+    return Followed(run=row["id"], follow=f"/api/v1/runs/{row['id']}")
+
+
+@routes.get("/{number}", summary="Read one run")
+def get(request: Request, response: Response, visit: Annotated[Visit, needs("runs:read")], number: Number) -> Detail:
+    """With its batches: counts, seconds, errors."""
+    row, batches = runs.shown(visit.workspace.outside, number)
+    found = Detail.model_validate(row | {"batches": batches})
+    tagged(request, response, found.model_dump())
+    return found
+
+
+@routes.post("/{number}/cancel", summary="Cancel a run")
+def cancel(visit: Annotated[Visit, needs("runs:write")], number: Number) -> Run:
+    """It ends before its next batch; one that waits for a worker ends at once."""
+    with visit.changing("run.cancel", f"run:{number}", lambda: _glance(visit, number)):
+        row = runs.cancel(visit.workspace.outside, number, visit.caller.name)
+    return Run.model_validate(row)
+
+
+@routes.post("/{number}/retry", status_code=202, summary="Try a run again")
+def retry(visit: Annotated[Visit, needs("runs:write")], number: Number) -> Retried:
+    """Its work is queued as a new run; batches that were set aside come first."""
+    with visit.changing("run.retry", f"run:{number}") as change:
+        row, batches = runs.retry(visit.workspace.outside, number)
+        change.after = {"run": row["id"], "batches": batches}
+    return Retried(run=row["id"], follow=f"/api/v1/runs/{row['id']}", batches=batches)
+
+
+def _glance(visit: Visit, key: int) -> dict[str, Any]:
+    row, _ = runs.shown(visit.workspace.outside, key)
+    return {name: row[name] for name in ("state", "cancel")}
+
+
+class Streams:
+    """How many streams this process has open."""
+
+    open = 0
+
+
+class Stream(StreamingResponse):
+    """A stream that counts among the open ones until it has ended, however it ends."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            Streams.open -= 1
+
+
+@routes.get(
+    "/{number}/events",
+    summary="Follow a run",
+    response_class=Response,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Its progress."}},
+)
+async def events(
+    visit: Annotated[Visit, needs("runs:read")],
+    number: Number,
+    seconds: Annotated[int, Query(ge=0, le=LONGEST, description="How long to follow at most.")] = LONGEST,
+) -> StreamingResponse:
+    """Server-sent events: `progress` with the run as JSON whenever it has changed, then `end`. Reconnect to go on."""
+    first = await run_in_threadpool(_row, visit, number)
+    if Streams.open >= STREAMS:
+        raise Stop(503, f"{STREAMS} runs are being followed already.", headers={"Retry-After": "10"})
+    Streams.open += 1
+    return Stream(_progress(visit, number, first, seconds), media_type="text/event-stream", headers=LIVE)
+
+
+LIVE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def _row(visit: Visit, key: int) -> Row:
+    return runs.shown(visit.workspace.outside, key)[0]
+
+
+async def _progress(visit: Visit, key: int, row: Row, seconds: int) -> AsyncIterator[str]:
+    told, silent = "", 0
+    for look in range(int(seconds / PAUSE) + 1):
+        if look:
+            await anyio.sleep(PAUSE)
+            row = await run_in_threadpool(_row, visit, key)
+        text = Run.model_validate(row).model_dump_json()
+        if row["state"] in runs.ENDED:
+            yield f"event: end\ndata: {text}\n\n"
+            return
+        silent += 1
+        if text != told:
+            yield f"event: progress\ndata: {text}\n\n"
+            told, silent = text, 0
+        elif silent >= SILENCE:
+            yield ": still there\n\n"
+            silent = 0
+    yield f"event: pause\ndata: {json.dumps({'seconds': seconds})}\n\n"
