@@ -16,8 +16,6 @@ from touchline.sim.market import market
 
 CAMPAIGN = "cloud-costs"
 TIMES = 15
-LATER = 3
-"""Pages that a search which ran out of time may be asked for before it is left alone."""
 
 
 def filled(folder: Path, url: str, leads: int) -> Store:
@@ -71,7 +69,7 @@ def questions(store: Store) -> dict[str, dict[str, Any]]:
         "held": "state = 'held'",
         "tier a": "tier = 'a'",
         "three leads": f"email IN ({listed})",
-        "no lead": "email = 'nobody at all'",
+        "no lead": "company = 'nobody at all'",
         "touches sent": "has(touch_states, 'sent')",
     }
     for sort in search.SORTS:
@@ -108,7 +106,7 @@ def measured(store: Store) -> Iterator[dict[str, object]]:
                 "seconds": round(time.perf_counter() - start, 2),
             }
     row = ask(store, {"campaign": CAMPAIGN}).rows[0]
-    yield timed(f"{name}: journey", lambda: journey(store, row["identity"], SystemClock().now()))
+    yield timed(f"{name}: journey", lambda: journey(store, row["identity"]))
     kept = counts.Counts(SystemClock())
     start = time.perf_counter()
     counts.funnel_of(kept, store, CAMPAIGN)
