@@ -66,7 +66,7 @@ def test_what_is_read_is_byte_for_byte_what_leaves(either: Office) -> None:
     assert found.body.endswith("do it?")
     assert approve(either, key).approved == 1
     assert either.send()["sent"] == 1
-    content = either.smtp.messages[0].content.decode()
+    content = either.smtp.messages[0].data.decode()
     assert [name for name, _ in found.headers] == [
         line.partition(":")[0] for line in content.split("\r\n\r\n")[0].split("\r\n") if line[:1] not in (" ", "\t")
     ]
@@ -104,7 +104,7 @@ def test_an_edit_keeps_the_footer_once_and_is_what_leaves(either: Office) -> Non
     assert (one.subject, one.edited_by) == ("Another subject", "mo")
     assert approve(either, key).approved == 1
     assert either.send()["sent"] == 1
-    content = either.smtp.messages[0].content.decode()
+    content = either.smtp.messages[0].data.decode()
     assert "Subject: Another subject" in content
     assert "Dear Ann," in content
 

@@ -26,9 +26,9 @@ FILTERS = {
     "import_id = 1 AND created_at >= '2027-01-01'": "l.import_id = 1",
 }
 ORDERS = {
-    "newest": "p.id DESC",
-    "oldest": "p.id",
-    "score": "coalesce(p.tier, 'z'), p.fit DESC, p.opportunity DESC, p.id DESC",
+    "newest": "l.id DESC",
+    "oldest": "l.id",
+    "score": "coalesce(p.tier, 'z'), p.fit DESC, p.opportunity DESC, l.id DESC",
 }
 
 

@@ -12,6 +12,8 @@ from store_rows import MAILBOX, NOW, add_campaign, address, decided, enrol, lead
 
 LETTER = ("Hello", "Hello there", None)
 LARGE = "leads|prospects|touches|deliveries|events|suppressions|mx_answers|import_rows"
+FEW = " USING (COVERING )?INDEX ix_events_(replied|bounced)"
+"""A walk through all answers, or all that came back, is as long as those are many."""
 
 ASKED: dict[str, Callable] = {
     "leads.known": lambda u: u.leads.known([address(3), "nobody"], ["in/7", "in/nobody"]),
@@ -60,7 +62,6 @@ ASKED: dict[str, Callable] = {
     "desk.last_sent": lambda u: u.desk.last_sent(MAILBOX),
     "desk.gone_at": lambda u: u.desk.gone_at(MAILBOX, NOW - timedelta(hours=24), 3),
     "desk.happened": lambda u: u.desk.happened(("sent", "replied"), [NOW - timedelta(days=1), NOW]),
-    "desk.has_happened": lambda u: u.desk.has_happened("bounced"),
     "desk.failed_runs": lambda u: u.desk.failed_runs(NOW, 20),
     "desk.is_mended": lambda u: u.desk.is_mended(("daily",), 1, NOW),
     "desk.drafts": lambda u: u.desk.drafts(None, 100),
@@ -132,7 +133,7 @@ def test_no_question_of_the_pipeline_a_sender_or_a_page_scans_a_large_table(stor
             with planned_as(unit) as lines:
                 ask(unit)
             assert lines, name
-            if found := [line for line in lines if re.search(rf"(SCAN|Seq Scan on) ({LARGE})", line)]:
+            if found := [line for line in lines if re.search(rf"(SCAN|Seq Scan on) ({LARGE})(?!{FEW})", line)]:
                 scans[name] = found
     assert scans == {}
 
@@ -146,10 +147,11 @@ def test_no_question_of_the_pipeline_a_sender_or_a_page_scans_a_large_table(stor
         ("touches.listed uncertain", "ix_touches_unsettled"),
         ("desk.drafts", "ix_touches_unsettled"),
         ("desk.drafts of a campaign", "ix_touches_drafted"),
-        ("desk.happened", "COVERING INDEX ix_events_kind_at"),
+        ("desk.happened", "COVERING INDEX ix_events_at_kind"),
         ("desk.failed_runs", "ix_runs_failed"),
         ("desk.coming", "ix_touches_follow_up"),
         ("desk.replies", "ix_events_replied"),
+        ("desk.bounces", "ix_events_bounced"),
         ("touches.due", "ix_touches_first"),
         ("touches.due", "ix_touches_follow_up"),
         ("touches.next_due", "ix_touches_first"),

@@ -47,6 +47,30 @@ def read(path: Path) -> Campaign:
     return Campaign.parse(document, str(path))
 
 
+def of_text(text: str, where: str = "campaign") -> Campaign:
+    """The campaign of a text that came without a folder: sequences stand in it, or say `use = "direct"` for a shipped one.
+
+    Raises:
+        InvalidInput: With the line or key, and what is wrong there.
+    """
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(
+            f"{where} is not TOML: {error}", hint="Text stands in quotes, and a table's name in [brackets]."
+        ) from None
+    return of_document(document, where)
+
+
+def of_document(document: Mapping[str, Any], where: str = "campaign") -> Campaign:
+    """The same of plain values."""
+    sequences = document.get("sequences")
+    if isinstance(sequences, dict):
+        whole = {name: _sequence(body, f"{where}: sequences.{name}", _no_file) for name, body in sequences.items()}
+        document = {**document, "sequences": whole}
+    return Campaign.parse(document, where)
+
+
 def write(campaign: Campaign) -> str:
     """The campaign as one TOML text, equal for equal campaigns; reading it gives an equal campaign."""
     # The stored form has its tables in the order of their names, so the order of the first file does not show.
@@ -72,6 +96,10 @@ def example() -> str:
 
 def _packaged(folder: Traversable, name: str, _place: str) -> str:
     return (folder / name).read_text("utf-8")
+
+
+def _no_file(name: str, place: str) -> str:
+    raise InvalidInput(f"{place}: {name} cannot be read from here.", hint='Put the text itself: text = "..."')
 
 
 def _sequence(body: Any, place: str, text_of: Reader) -> Any:

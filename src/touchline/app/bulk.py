@@ -65,7 +65,7 @@ class Progress:
     """How far a bulk action has come: with the same value it goes on behind its last batch.
 
     Attributes:
-        after: Key of the last lead or prospect that was looked at.
+        after: Key of the last lead that was looked at.
         until: Greatest key when it began; who comes later was not confirmed.
         counts: matched, and by action: suppressed, stopped, requeued, enrolled, already, touches_cancelled.
     """
@@ -155,9 +155,9 @@ def carry_out(
 
 
 def _done(
-    unit: Unit, order: Order, campaign_id: int | None, chosen: list[tuple[int, int]], now: datetime
+    unit: Unit, order: Order, campaign_id: int | None, chosen: list[tuple[int, int | None]], now: datetime
 ) -> dict[str, int]:
-    lead_ids = sorted({lead for _, lead in chosen})
+    lead_ids = [lead for lead, _ in chosen]
     match order.action:
         case "suppress":
             return _suppressed(unit, lead_ids, order, now)
@@ -167,7 +167,7 @@ def _done(
             if campaign_id is None:
                 unit.prospects.mark_pending(lead_ids)
             else:
-                unit.prospects.set([key for key, _ in chosen], now, pending=1)
+                unit.prospects.set([key for _, key in chosen if key is not None], now, pending=1)
             return {"requeued": len(chosen)}
         case "enrol":
             assert order.into is not None
@@ -190,15 +190,15 @@ def _suppressed(unit: Unit, lead_ids: list[int], order: Order, now: datetime) ->
 
 
 def _stopped(
-    unit: Unit, campaign_id: int | None, chosen: list[tuple[int, int]], order: Order, now: datetime
+    unit: Unit, campaign_id: int | None, chosen: list[tuple[int, int | None]], order: Order, now: datetime
 ) -> dict[str, int]:
     reason = f"{order.by}: {order.reason.strip()}"
     if campaign_id is None:
-        lead_ids = [lead for _, lead in chosen]
+        lead_ids = [lead for lead, _ in chosen]
         ended = unit.prospects.stop_leads(lead_ids, "stopped", reason, now)
     else:
         # They are locked, so what they are now they still are when they are stopped.
-        ended = [key for key, _ in chosen if unit.prospects.state(key) not in AT_AN_END]
+        ended = [key for _, key in chosen if key is not None and unit.prospects.state(key) not in AT_AN_END]
         unit.prospects.set(ended, now, state="stopped", state_reason=reason, pending=0, recheck_at=None)
     return {"stopped": len(ended), "touches_cancelled": unit.touches.cancel_open(ended, reason, now)}
 

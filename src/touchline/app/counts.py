@@ -50,6 +50,7 @@ class Counts:
         self._waiting: OrderedDict[Hashable, Callable[[], Any]] = OrderedDict()
         self._under_way: Hashable | None = None
         self._thread: Thread | None = None
+        self._running = False
         self._touched = 0
         self._changed = Condition()
 
@@ -83,7 +84,7 @@ class Counts:
     def settle(self, timeout: float | None = None) -> bool:
         """Wait until nothing is being counted; False where that takes longer than `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._thread is None, timeout)
+            return self._changed.wait_for(lambda: not self._running, timeout)
 
     def close(self) -> None:
         """Count nothing more, and wait for the count under way."""
@@ -101,12 +102,15 @@ class Counts:
         if key == self._under_way:
             return
         self._waiting.setdefault(key, compute)
-        if self._thread is None:
+        if not self._running:
+            self._running = True
             # A daemon, so that a count of seconds keeps no process from ending.
-            self._thread = Thread(target=self._work, name="counts", daemon=True)
+            self._thread = Thread(target=self._work, args=(self._thread,), name="counts", daemon=True)
             self._thread.start()
 
-    def _work(self) -> None:
+    def _work(self, before: Thread | None) -> None:
+        if before is not None:
+            before.join()  # it has nothing left to do but to end
         try:
             while (following := self._next()) is not None:
                 self._count(*following)
@@ -114,14 +118,15 @@ class Counts:
             with self._changed:
                 # Another thread may have been started since this one found nothing to do.
                 if self._thread is current_thread():
-                    self._under_way = self._thread = None
+                    self._under_way, self._running = None, False
                 self._changed.notify_all()
 
     def _next(self) -> tuple[Hashable, Callable[[], Any]] | None:
         with self._changed:
             if not self._waiting:
                 # Said under the lock: who orders a number now starts another thread.
-                self._under_way = self._thread = None
+                self._under_way, self._running = None, False
+                self._changed.notify_all()
                 return None
             key, compute = self._waiting.popitem(last=False)
             self._under_way = key

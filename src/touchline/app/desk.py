@@ -56,10 +56,6 @@ class Desk(Protocol):
         """Events by kind and span, counted from 0."""
         ...
 
-    def has_happened(self, kind: str) -> bool:
-        """Whether any event is of this kind."""
-        ...
-
     def failed_runs(self, since: datetime, most: int) -> list[Row]:
         """Failed runs, the newest first."""
         ...
@@ -303,15 +299,21 @@ def _checklist(unit: Unit, used: list[MailboxUse], *, public_url: str, alerts: b
         Item("campaign", "There is a campaign", bool(outlines), "/campaigns", "Add a campaign"),
         Item("leads", "Leads are here", unit.gauges.newest_lead() > 0, "/import", "Import leads"),
         Item("mailbox", "A mailbox takes mail", bool(works), "/mailboxes", "Check a mailbox"),
-        Item("message", "A first message may leave", _has_said_yes(unit, outlines), "/approvals", "Read and approve"),
+        Item(
+            "message",
+            "A first message may leave",
+            _has_said_yes(unit, outlines, used),
+            "/approvals",
+            "Read and approve",
+        ),
         Item("opt_out", "Mails carry an opt-out link", bool(public_url), "/settings", "Set public_url"),
         Item("alerts", "Somebody is told when something breaks", alerts, "/settings", "Set an alert channel"),
     ]
 
 
-def _has_said_yes(unit: Unit, outlines: list[dict[str, Any]]) -> bool:
+def _has_said_yes(unit: Unit, outlines: list[dict[str, Any]], used: list[MailboxUse]) -> bool:
     """Whether some campaign needs no yes, or a person has given one: only that plans a touch in review mode."""
     if any(outline["body"].get("mode") == "automatic" for outline in outlines):
         return True
     planned = any(unit.touches.next_due(outline["id"]) is not None for outline in outlines)
-    return planned or unit.desk.has_happened("sent")
+    return planned or any(one.last_sent for one in used)

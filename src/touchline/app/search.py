@@ -10,12 +10,13 @@ from touchline.model.address import base_address_of
 from touchline.model.columns import SEARCH, SEARCH_LEADS, Kind, fold_text
 from touchline.model.errors import InvalidInput
 from touchline.model.rules import Condition
+from touchline.model.rules.tree import Compare, Joined, Node, OneOf, Operand, Value
 
 Sort: TypeAlias = Literal["newest", "oldest", "score"]
 """By key, or in a campaign by tier, then fit, then opportunity, the newest first among equals."""
 
 Rank: TypeAlias = tuple[int | None, int | None, int]
-"""Fit, opportunity and key of a prospect: its place within its tier."""
+"""Fit, opportunity and key of a lead: its place within its tier."""
 
 Cursor: TypeAlias = list[Any]
 """Where a search goes on, as JSON keeps it: sort, how much has been looked through, the greatest key, tier and place."""
@@ -31,6 +32,8 @@ GROWTH = 4
 PRUDENCE = 0.7
 """Share of the time left that the next stretch may take at the pace of the last."""
 LONGEST_TEXT = 200
+ADDRESSES = ("email", "base_address")
+"""Columns whose base address is the lead's identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +41,28 @@ class Filter:
     """What a search looks for: all of it must hold.
 
     Attributes:
-        identity: One lead's identity, where the text names it exactly; then the words are not looked at.
+        identities: The only leads that it can be, where an address is named; None where it may be any.
         words: Folded words, each of which stands in the address, the name, the company or the profile.
     """
 
     condition: Condition | None = None
-    identity: str | None = None
+    identities: tuple[str, ...] | None = None
     words: tuple[str, ...] = ()
 
     @property
     def looks_at_leads(self) -> bool:
         """Whether leads must be read to tell, besides prospects."""
         asked = self.condition.columns if self.condition else frozenset()
-        return self.identity is not None or bool(self.words) or not asked.isdisjoint(SEARCH_LEADS)
+        return self.identities is not None or bool(self.words) or not asked.isdisjoint(SEARCH_LEADS)
 
     @property
     def quick(self) -> bool:
         """Whether an index leads to whatever meets it, so that nothing else is looked through."""
-        return self.identity is not None or (self.condition is None and not self.words)
+        return self.identities is not None or (self.condition is None and not self.words)
 
 
 class Search(Protocol):
-    """Stretches of leads that meet a filter. Keys are those of prospects where a campaign is given, else of leads."""
+    """Stretches of leads that meet a filter, in a campaign or among all. Keys are those of leads."""
 
     # What each method does stands where it is done.
     def span(self, campaign_id: int | None) -> tuple[int, int] | None: ...  # noqa: D102
@@ -72,7 +75,7 @@ class Search(Protocol):
         self, campaign_id: int, asked: Filter, tier: str | None, after: Rank | None, until: Rank | None, limit: int
     ) -> list[Rank]: ...
     def count(self, campaign_id: int | None, asked: Filter) -> int: ...  # noqa: D102
-    def still(self, campaign_id: int | None, asked: Filter, keys: Collection[int]) -> list[tuple[int, int]]: ...  # noqa: D102
+    def still(self, campaign_id: int | None, asked: Filter, keys: Collection[int]) -> list[tuple[int, int | None]]: ...  # noqa: D102
     def rows(self, campaign_id: int | None, keys: Sequence[int]) -> list[Row]: ...  # noqa: D102
 
 
@@ -101,15 +104,29 @@ def filter_of(unit: Unit, campaign: str | None, where: str | None, text: str | N
     condition = rules.parse(where, SEARCH if campaign else SEARCH_LEADS) if where and where.strip() else None
     words = " ".join((text or "").split())
     if not words:
-        return Filter(condition)
+        return Filter(condition, _named(condition.tree) if condition else None)
     if len(words) > LONGEST_TEXT or "\0" in words:
         raise InvalidInput(
             f"A text to search for has at most {LONGEST_TEXT} characters.", hint="Give one or two words."
         )
     identity = base_address_of(words)
     if identity and unit.leads.find(identity):
-        return Filter(condition, identity=identity)
-    return Filter(condition, words=tuple(fold_text(words).split()))
+        return Filter(condition, (identity,))
+    return Filter(condition, _named(condition.tree) if condition else None, tuple(fold_text(words).split()))
+
+
+def _named(node: Node) -> tuple[str, ...] | None:
+    """Identities of all leads that can meet a condition; None where it names no addresses. An index leads to them."""
+    match node:
+        case Compare(Operand(column, None), "=", str(value)) if column.name in ADDRESSES:
+            values: tuple[Value, ...] = (value,)
+        case OneOf(Operand(column, None), values) if column.name in ADDRESSES:
+            pass
+        case Joined("AND", parts):
+            return next((found for part in parts if (found := _named(part)) is not None), None)
+        case _:
+            return None
+    return tuple(base for value in values if (base := base_address_of(str(value))))
 
 
 def page(

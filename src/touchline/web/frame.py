@@ -89,7 +89,10 @@ def page(visit: "Visit", template: str, values: Mapping[str, Any] | None = None,
     given = {
         "request": request,
         "visit": visit,
+        # Not `caller`: inside a call block that is the macro's own.
+        "me": visit.caller,
         "caller": visit.caller,
+        "who": visit.caller.name.partition(":")[2],
         "csrf": visit.csrf,
         "nav": nav,
         "health": level or "healthy",

@@ -75,7 +75,11 @@ async def _write(file: BinaryIO, parts: "_Parts") -> int:
 
 
 async def _copied(request: Request, file: BinaryIO) -> str:
-    given = (await request.form()).get("file")
+    async with request.form() as form:
+        return await _copied_of(form.get("file"), file)
+
+
+async def _copied_of(given: UploadFile | str | None, file: BinaryIO) -> str:
     if not isinstance(given, UploadFile):
         raise _missing()
     written = 0

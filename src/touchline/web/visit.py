@@ -178,6 +178,7 @@ async def _check_origin(request: Request, token: str) -> None:
         field = (await request.form()).get("csrf")
         given = field if isinstance(field, str) else None
     if given is None or not access.csrf_holds(token, given):
+        await request.close()
         raise Forbidden("The form is too old.", "Load the page again and repeat what you did.")
 
 

@@ -1,20 +1,26 @@
 """A served site on a real database, with an owner who is logged in and a key of every role."""
 
+import os
+import shutil
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
-from starlette.types import ASGIApp
 
-from app.conftest import either as office_on_each  # noqa: F401 - fixtures of ours too
-from app.conftest import office, office_mail, office_postgres, office_template  # noqa: F401
-from app.office import TUESDAY, Office
+from app.office import TUESDAY, Office, opened
+from touchline.adapters.store.store import Store
+from touchline.adapters.store.tables import metadata
 from touchline.app import access
+from touchline.app.counts import Counts
 from touchline.model.access import ROLES, at_the_shell
 from touchline.settings import Settings
+from touchline.sim.smtp_server import SmtpServer
 from touchline.web.site import application
 from touchline.wiring import Quiet, Workspace
 
@@ -31,6 +37,7 @@ class Api:
         client: Sends requests as the owner, by key.
         keys: The text of a key of each role.
         session: The owner's session, as a browser has it.
+        app_counts: What counts in the background.
     """
 
     office: Office
@@ -38,6 +45,7 @@ class Api:
     client: httpx.Client
     keys: dict[str, str]
     session: access.NewSession
+    app_counts: Counts
     prefix: str = field(default="/api/v1", init=False)
 
     def ask(self, method: str, path: str, *, role: str = "owner", **how: Any) -> httpx.Response:
@@ -107,27 +115,74 @@ def _api(parts: Office, served: Served) -> Iterator[Api]:
         secret=b"secret",
     )
     store = parts.store
-    token = access.claim_token(store, lambda: "claim", parts.now)
+    token = access.claim_token(store, parts.now)
     assert token is not None
     session = access.claim(store, workspace.hasher, token, OWNER, "Olga", PASSWORD, "tests", parts.now)
     keys = {
         role: access.make_key(store, role, scopes, at_the_shell("tests"), parts.now)[1]
         for role, scopes in ROLES.items()
     }
-    app: ASGIApp = application(workspace)
+    app = application(workspace)
     with served(app) as client:
-        yield Api(parts, workspace, client, keys, session)
+        yield Api(parts, workspace, client, keys, session, app.state.site.counts)
+
+
+def _migrated(url: str, home: Path) -> None:
+    store = Store(url, home)
+    store.migrate()
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def api_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite file: copying it is faster than migrating."""
+    home = tmp_path_factory.mktemp("api")
+    _migrated("sqlite:///template.db", home)
+    return home / "template.db"
+
+
+@pytest.fixture(scope="session")
+def api_postgres(postgres_server: str) -> Iterator[str]:
+    """A migrated PostgreSQL database, emptied for each test."""
+    name = f"api_{os.getpid()}_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    url = postgres_server.replace("/postgres?", f"/{name}?")
+    _migrated(url, Path("/"))
+    yield url
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def api_mail() -> Iterator[SmtpServer]:
+    """The mail server of every site."""
+    with SmtpServer() as server:
+        yield server
 
 
 @pytest.fixture
-def api(office: Office, served: Served) -> Iterator[Api]:  # noqa: F811
+def api(tmp_path: Path, api_template: Path, api_mail: SmtpServer, served: Served) -> Iterator[Api]:
     """A site on SQLite."""
-    with _api(office, served) as made:
-        yield made
+    shutil.copy(api_template, tmp_path / "touchline.db")
+    with ExitStack() as stack:
+        parts = opened(stack, tmp_path, "sqlite:///touchline.db", api_mail)
+        yield stack.enter_context(_api(parts, served))
 
 
 @pytest.fixture
-def either(office_on_each: Office, served: Served) -> Iterator[Api]:  # noqa: F811
+def postgres_api(tmp_path: Path, api_postgres: str, api_mail: SmtpServer, served: Served) -> Iterator[Api]:
+    """A site on PostgreSQL."""
+    names = ", ".join(table.name for table in metadata.sorted_tables)
+    with psycopg.connect(api_postgres, autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {names} RESTART IDENTITY")
+    with ExitStack() as stack:
+        parts = opened(stack, tmp_path, api_postgres, api_mail)
+        yield stack.enter_context(_api(parts, served))
+
+
+@pytest.fixture(params=["api", "postgres_api"], ids=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest) -> Api:
     """A site on each database."""
-    with _api(office_on_each, served) as made:
-        yield made
+    made: Api = request.getfixturevalue(request.param)
+    return made

@@ -2,21 +2,22 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import Api  # type: ignore[import-not-found]
 
 from app.office import Office
 from touchline.app.tasks import Bench
 from touchline.app.work import Work
 from touchline.web import incoming
+from web.api.conftest import Api
 
 HEADER = "Email,First Name,Title,Company,Employees,Country,Shoe size\n"
 GOOD = "ann@firm1.com,Ann,CTO,Firm One,120,Germany,41\n"
-FILE = (HEADER + GOOD + "ann+tag@firm1.com,Ann,CTO,Firm One,120,Germany,41\nno address,Bo,CTO,Firm Two,50,Germany,\n").encode()
+FILE = (
+    HEADER + GOOD + "ann+tag@firm1.com,Ann,CTO,Firm One,120,Germany,41\nno address,Bo,CTO,Firm Two,50,Germany,\n"
+).encode()
 
 
 def upload(api: Api, content: bytes = FILE, name: str = "leads.csv", code: int = 201, **how: Any) -> Any:
@@ -51,7 +52,7 @@ def test_an_upload_shows_its_columns_with_what_they_hold(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../../../etc/passwd", "..\\..\\boot.ini", "/etc/shadow", 'a"; filename="b', "\x01\x02", "x" * 5000, ".."]
+    "name", ["../../../etc/passwd", "..\\..\\boot.ini", "/etc/shadow", 'a"; filename="b', "\x01\x02", "x" * 3000, ".."]
 )
 def test_the_name_of_a_file_is_only_ever_shown(api: Api, name: str) -> None:
     told = upload(api, name=name)
@@ -140,15 +141,16 @@ def test_a_worker_that_takes_over_goes_on_where_the_last_one_stopped(api: Api) -
 
 def test_an_upload_that_is_cut_short_leaves_nothing(api: Api) -> None:
     body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nEmail\r\nann@firm'
-    answer = api.ask("POST", "/imports/uploads", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    answer = api.ask(
+        "POST", "/imports/uploads", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
     assert answer.status_code == 400
     assert list((api.office.home / "uploads").iterdir()) == []
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incoming, "LARGEST", 2_000_000)
-    yield
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -170,8 +172,16 @@ def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(api: Api, small:
         ("application/json", b"{}", 415),
         ("multipart/form-data", b"", 400),
         ("multipart/form-data; boundary=x", b"garbage", 400),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="other"\r\n\r\na\r\n--x--\r\n', 422),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\na\r\n--x--\r\n', 422),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="other"\r\n\r\na\r\n--x--\r\n',
+            422,
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\na\r\n--x--\r\n',
+            422,
+        ),
     ],
 )
 def test_what_holds_no_file_is_refused(api: Api, kind: str, body: bytes, code: int) -> None:
@@ -181,11 +191,11 @@ def test_what_holds_no_file_is_refused(api: Api, kind: str, body: bytes, code: i
 def test_a_page_without_scripts_may_upload_by_its_form(api: Api) -> None:
     from touchline.app import access
 
-    cookies = {"touchline": api.session.token}
+    cookies = {"Cookie": f"touchline={api.session.token}"}
     given = {"csrf": access.csrf_of(api.session.token)}
-    answer = api.client.post("/api/v1/imports/uploads", data=given, files={"file": ("a.csv", FILE)}, cookies=cookies)
+    answer = api.client.post("/api/v1/imports/uploads", data=given, files={"file": ("a.csv", FILE)}, headers=cookies)
     assert (answer.status_code, answer.json()["name"]) == (201, "a.csv")
-    refused = api.client.post("/api/v1/imports/uploads", files={"file": ("a.csv", FILE)}, cookies=cookies)
+    refused = api.client.post("/api/v1/imports/uploads", files={"file": ("a.csv", FILE)}, headers=cookies)
     assert refused.status_code == 403
 
 

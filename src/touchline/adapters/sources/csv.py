@@ -110,19 +110,18 @@ class CsvSource:
             InvalidInput: The file cannot be a list of leads.
             SourceUnavailable: The file cannot be read now.
         """
+        found = self._layout.columns
         first = next(CsvSource(self._path, rows, self._column_map, self._name).batches(), None)
-        frame = first.rows if first else pl.DataFrame({"extra": []}, schema={"extra": pl.String})
-        extra = [json.loads(text) for text in frame["extra"].drop_nulls()]
-        return [
-            (
-                header,
-                field,
-                frame[field].drop_nulls().to_list()
-                if field in frame.columns and field != "extra"
-                else [str(cells[header]) for cells in extra if header in cells],
-            )
-            for header, field in self._layout.columns.meanings().items()
-        ]
+        extra = [json.loads(text) for text in first.rows["extra"].drop_nulls()] if first else []
+        names = {position: name for name, position in found.extra.items()}
+        told = []
+        for position, (header, meaning) in enumerate(found.meanings().items()):
+            if position in names:
+                held = [str(cells[names[position]]) for cells in extra if names[position] in cells]
+            else:
+                held = first.rows[meaning].drop_nulls().to_list() if first and meaning in found.fields else []
+            told.append((header, meaning, held))
+        return told
 
     def batches(self, offset: int = 0, row: int = 0) -> Iterator[Batch]:
         """Every record of the file, in order, each in one batch.

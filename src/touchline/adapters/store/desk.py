@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Select, bindparam, case, func, select
 
-from touchline.adapters.store.query import frame
+from touchline.adapters.store.query import among, frame
 from touchline.adapters.store.tables import (
+    BOUNCED,
     DRAFTED,
     FAILED_RUNS,
     FIRST,
@@ -113,10 +114,6 @@ class Desk:
         )
         return {(row[0], row[1]): row[2] for row in self.connection.execute(query)}
 
-    def has_happened(self, kind: str) -> bool:
-        """Whether any event is of this kind."""
-        return self._any(select(events.c.id).where(events.c.kind == kind))
-
     def failed_runs(self, since: datetime, most: int) -> list[dict[str, Any]]:
         """Runs queued after an instant that failed, the newest first."""
         query = (
@@ -199,16 +196,16 @@ class Desk:
 
     def replies(self, campaign_id: int) -> list[dict[str, Any]]:
         """`sequence`, `step`, `touches`: the last message that those who answered had got. Costs what the answers are many."""
-        answered = select(events.c.lead_id).where(REPLIED).distinct().subquery()
+        answered = list(self.connection.execute(select(events.c.lead_id).where(REPLIED)).scalars())
         last = (
             select(touches.c.sequence, func.max(touches.c.step).label("step"))
-            .select_from(answered)
-            .join(
-                prospects,
-                (prospects.c.lead_id == answered.c.lead_id) & (prospects.c.campaign_id == campaign_id),
+            .join(prospects, prospects.c.id == touches.c.prospect_id)
+            .where(
+                among(self.connection, prospects.c.lead_id, set(answered)),
+                prospects.c.campaign_id == campaign_id,
+                prospects.c.state == "replied",
+                touches.c.state == "sent",
             )
-            .join(touches, touches.c.prospect_id == prospects.c.id)
-            .where(prospects.c.state == "replied", touches.c.state == "sent")
             .group_by(prospects.c.id, touches.c.sequence)
             .subquery()
         )
@@ -223,7 +220,7 @@ class Desk:
             select(*names, func.count(events.c.touch_id.distinct()).label("touches"))
             .select_from(events)
             .join(touches, touches.c.id == events.c.touch_id)
-            .where(events.c.kind == "bounced", touches.c.campaign_id == campaign_id)
+            .where(BOUNCED, touches.c.campaign_id == campaign_id)
         )
         return self._rows(query.group_by(*names))
 

@@ -11,7 +11,7 @@ from touchline.app.search import TIERS, Filter, Rank
 from touchline.model.columns import DECISIONS, LEAD, SEARCH_LEADS, STANDING, Column
 from touchline.model.rules import Condition, Dialect
 
-RANK = (prospects.c.fit, prospects.c.opportunity, prospects.c.id)
+RANK = (prospects.c.fit, prospects.c.opportunity, prospects.c.lead_id)
 """The order within a tier, best first when read backwards."""
 
 SHOWN = (
@@ -41,7 +41,7 @@ TOUCHED: dict[Dialect, str] = {
 
 
 class Search:
-    """Reads `leads` and `prospects`. Keys are those of prospects where a campaign is given, else of leads."""
+    """Reads `leads` and, in a campaign, `prospects`. Keys are those of leads."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -49,22 +49,22 @@ class Search:
 
     def span(self, campaign_id: int | None) -> tuple[int, int] | None:
         """The least and the greatest key; None where there is none."""
-        key = leads.c.id if campaign_id is None else prospects.c.id
+        key = leads.c.id if campaign_id is None else prospects.c.lead_id
         ends = []
         # An end a statement: SQLite looks both up in the index only when each is asked by itself.
-        for order in (key, key.desc()):
-            query = select(key).order_by(order).limit(1)
+        for end in (func.min(key), func.max(key)):
+            query = select(end)
             if campaign_id is not None:
                 query = query.where(prospects.c.campaign_id == campaign_id)
-            ends.append(self.connection.execute(query).scalar())
+            ends.append(self.connection.execute(query).scalar_one())
         low, high = ends
-        return None if low is None or high is None else (low, high)
+        return None if low is None else (low, high)
 
     def between(
         self, campaign_id: int | None, asked: Filter, *, low: int, high: int, newest: bool, limit: int
     ) -> list[int]:
         """Keys from `low` to `high`, both included, that meet the filter, in order."""
-        key = leads.c.id if campaign_id is None else prospects.c.id
+        key = leads.c.id if campaign_id is None else prospects.c.lead_id
         query = self._filtered(select(key), campaign_id, asked).where(key >= low, key <= high)
         return list(self.connection.execute(query.order_by(key.desc() if newest else key).limit(limit)).scalars())
 
@@ -76,7 +76,7 @@ class Search:
 
     def passed(self, campaign_id: int, tier: str | None, after: Rank | None, until: Rank | None) -> int:
         """How many prospects of a tier stand behind `after` and up to `until`."""
-        query = self._tier(select(func.count(prospects.c.id)), campaign_id, tier, after, until).order_by(None)
+        query = self._tier(select(func.count(prospects.c.lead_id)), campaign_id, tier, after, until).order_by(None)
         return int(self.connection.execute(query).scalar_one())
 
     def ranked(
@@ -93,9 +93,9 @@ class Search:
         if tier is None:
             # Nobody has been scored here, so the key alone is the rank.
             query = query.where(*(prospects.c[name].is_(None) for name in ("tier", "fit", "opportunity")))
-            query = query.where(*([prospects.c.id < after[2]] if after else []))
-            query = query.where(*([prospects.c.id >= until[2]] if until else []))
-            return query.order_by(prospects.c.id.desc())
+            query = query.where(*([prospects.c.lead_id < after[2]] if after else []))
+            query = query.where(*([prospects.c.lead_id >= until[2]] if until else []))
+            return query.order_by(prospects.c.lead_id.desc())
         # A literal, so that the planner sees which part of the index is meant.
         query = query.where(prospects.c.tier == literal_column(f"'{TIERS[TIERS.index(tier)]}'"))
         query = query.where(*([tuple_(*RANK) < tuple_(*after)] if after else []))
@@ -104,25 +104,25 @@ class Search:
 
     def count(self, campaign_id: int | None, asked: Filter) -> int:
         """How many meet the filter: a look at every one, so it takes a second or more for a million."""
-        key = leads.c.id if campaign_id is None else prospects.c.id
+        key = leads.c.id if campaign_id is None else prospects.c.lead_id
         return int(self.connection.execute(self._filtered(select(func.count(key)), campaign_id, asked)).scalar_one())
 
-    def still(self, campaign_id: int | None, asked: Filter, keys: Collection[int]) -> list[tuple[int, int]]:
-        """Those of the keys that meet the filter now, each with its lead's key; locked where the transaction writes."""
-        key, lead = (leads.c.id, leads.c.id) if campaign_id is None else (prospects.c.id, prospects.c.lead_id)
-        query = self._filtered(select(key, lead.label("lead_id")), campaign_id, asked)
-        query = query.where(among(self.connection, key, keys)).order_by(key)
+    def still(self, campaign_id: int | None, asked: Filter, keys: Collection[int]) -> list[tuple[int, int | None]]:
+        """Those of the leads that meet the filter now, in a campaign with their prospects' keys; locked where the transaction writes."""
+        chosen = (leads.c.id,) if campaign_id is None else (prospects.c.lead_id, prospects.c.id)
+        query = self._filtered(select(*chosen), campaign_id, asked)
+        query = query.where(among(self.connection, chosen[0], keys)).order_by(chosen[0])
         locked = query.with_for_update(of=leads if campaign_id is None else prospects)
-        return [(row[0], row[1]) for row in self.connection.execute(locked)]
+        return [(row[0], row[1] if campaign_id is not None else None) for row in self.connection.execute(locked)]
 
     def rows(self, campaign_id: int | None, keys: Sequence[int]) -> list[dict[str, Any]]:
-        """What is shown of these keys, in their order: leads, in a campaign with decisions, else with `campaigns` (names)."""
+        """What is shown of these leads, in their order: in a campaign with decisions, else with `campaigns` (names)."""
         query = select(*SHOWN).where(among(self.connection, leads.c.id, keys))
         if campaign_id is not None:
-            query = select(*SHOWN, *JUDGED).join(prospects, prospects.c.lead_id == leads.c.id)
-            query = query.where(among(self.connection, prospects.c.id, keys))
-        of = "id" if campaign_id is None else "prospect_id"
-        found = {row[of]: dict(row) for row in self.connection.execute(query).mappings()}
+            query = query.add_columns(*JUDGED).join(
+                prospects, (prospects.c.lead_id == leads.c.id) & (prospects.c.campaign_id == campaign_id)
+            )
+        found = {row["id"]: dict(row) for row in self.connection.execute(query).mappings()}
         shown = [found[key] for key in keys if key in found]
         if campaign_id is None:
             names = self._campaigns(keys)
@@ -148,9 +148,9 @@ class Search:
                 query = query.join(leads, leads.c.id == prospects.c.lead_id)
         if asked.condition is not None:
             query = query.where(self._rule(asked.condition))
-        if asked.identity is not None:
-            query = query.where(leads.c.identity == asked.identity)
-        elif asked.words:
+        if asked.identities is not None:
+            query = query.where(among(self.connection, leads.c.identity, asked.identities))
+        if asked.words:
             query = query.where(self._says(asked.words))
         return query
 

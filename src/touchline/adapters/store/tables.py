@@ -205,15 +205,16 @@ RECHECKED = _partial(
     "ix_prospects_recheck", prospects.c.recheck_at.is_not(None), prospects.c.campaign_id, prospects.c.recheck_at
 )
 
-# A campaign's prospects by key, and by tier and score within it: both small, and filled at few places.
-Index("ix_prospects_campaign_id", prospects.c.campaign_id, prospects.c.id)
+# A campaign's prospects by lead, and by tier and score within it: both small, and filled at few places. Not by `id`, or
+# SQLite would take the first for the pages of those that have work to do.
+Index("ix_prospects_campaign_id", prospects.c.campaign_id, prospects.c.lead_id)
 Index(
     "ix_prospects_score",
     prospects.c.campaign_id,
     prospects.c.tier,
     prospects.c.fit,
     prospects.c.opportunity,
-    prospects.c.id,
+    prospects.c.lead_id,
 )
 
 touches = Table(
@@ -294,9 +295,11 @@ events = Table(
     Column("touch_id", Key),
     Column("account", Text),
     Column("detail", Text),
-    Index(None, "kind", "at"),
+    # The time first: by the kind first, SQLite would find who replied here rather than by their accounts.
+    Index(None, "at", "kind"),
 )
 
+BOUNCED = _partial("ix_events_bounced", events.c.kind == literal_column("'bounced'"), events.c.touch_id)
 REPLIED = _partial("ix_events_replied", events.c.kind == literal_column("'replied'"), events.c.account)
 
 suppressions = Table(

@@ -19,7 +19,7 @@ from touchline.web.api import cursors, etags
 from touchline.web.api.counted import Counted
 from touchline.web.api.route import router
 from touchline.web.api.shapes import Body, Cursor, DryRun, Limit, Page, Shape
-from touchline.web.api.texts import Line, Lines, Name, Said, clean
+from touchline.web.api.texts import Line, Name, Said, clean
 from touchline.web.api.trial import tried
 from touchline.web.visit import Visit, needs
 
@@ -56,7 +56,9 @@ class CampaignDetail(CampaignLine):
 class CampaignContent(Body):
     """A campaign as a file's text or as a document."""
 
-    toml: Lines | None = Field(None, description="The text of a campaign file.", examples=['name = "spring"\n...'])
+    toml: str | None = Field(
+        None, max_length=1_000_000, description="The text of a campaign file.", examples=['name = "spring"\n...']
+    )
     document: dict[str, Any] | None = Field(
         None, description="The same as JSON.", examples=[{"name": "spring", "icp": {}, "routes": [], "sequences": {}}]
     )
@@ -65,8 +67,6 @@ class CampaignContent(Body):
     def _one_of_them(self) -> Self:
         if (self.toml is None) == (self.document is None):
             raise ValueError("give either toml or document")
-        if not clean(self.document):
-            raise ValueError("texts of the document have no control characters")
         return self
 
     def campaign(self) -> Campaign:
@@ -81,6 +81,8 @@ class CampaignContent(Body):
                 given = tomllib.loads(self.toml)
             except (ValueError, RecursionError) as error:
                 raise InvalidInput(f"This is not TOML: {error}", hint="Text stands in quotes.") from None
+        if not clean(given):
+            raise InvalidInput("A text of the campaign has a control character.", hint="Type it again.")
         return Campaign.parse(_with_shipped(given), "campaign")
 
 

@@ -28,7 +28,7 @@ class Schedule(Shape):
     campaign: str | None
     campaign_state: str | None
     state: Literal["active", "paused"]
-    when: str = Field(description="In words.", examples=["every day 02:00-06:00 Europe/Berlin"])
+    when: str = Field(description="In words.", examples=["daily 02:00-06:00 Europe/Berlin"])
     zone: str
     timing: dict[str, Any]
     priority: int

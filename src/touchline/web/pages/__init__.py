@@ -4,7 +4,7 @@ from importlib import import_module
 
 from fastapi import APIRouter
 
-MODULES = ("doors", "today", "audit")
+MODULES = ("doors", "today", "campaigns", "leads", "leads_bulk", "lead", "events", "audit")
 """Modules of this package; each has its `routes`, and adds its entry to the navigation."""
 
 router = APIRouter(include_in_schema=False)

@@ -85,6 +85,12 @@ def log_out(visit: Annotated[Visit, needs("health:read")]) -> Response:
     return response
 
 
+@routes.get("/styleguide")
+def style_guide(visit: Annotated[Visit, needs("health:read")]) -> Response:
+    """Every part that pages are made of, for those who add one."""
+    return frame.page(visit, "styleguide.html")
+
+
 def _told(request: Request, email: str, action: str) -> None:
     """Write down that somebody came in; there was nobody to name before."""
     site: Site = request.app.state.site

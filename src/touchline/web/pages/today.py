@@ -10,7 +10,7 @@ from touchline.web import frame
 from touchline.web.visit import Visit, needs
 
 routes = APIRouter()
-frame.entry("/", "Today", "home", "health:read", 0)
+frame.entry("/", "Today", "home-2", "health:read", 0)
 
 
 @routes.get("/")

@@ -16,7 +16,8 @@ def upgrade() -> None:
     op.add_column("schedules", sa.Column("priority", sa.Integer(), server_default="10", nullable=False))
     op.add_column("runs", sa.Column("first", sa.Text(), nullable=True))
     op.add_column("runs", sa.Column("priority", sa.Integer(), server_default="10", nullable=False))
-    op.create_index(op.f("ix_events_kind_at"), "events", ["kind", "at"], unique=False)
+    op.create_index(op.f("ix_events_at_kind"), "events", ["at", "kind"], unique=False)
+    _create_partial("ix_events_bounced", "events", ["touch_id"], "kind = 'bounced'")
     _create_partial("ix_runs_failed", "runs", ["queued_at"], "state = 'failed'")
     _create_partial("ix_touches_drafted", "touches", ["campaign_id", "id"], "state = 'drafted'")
     op.create_table(
@@ -68,9 +69,9 @@ def upgrade() -> None:
         sa.Column("since", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_login_failures")),
     )
-    op.create_index("ix_prospects_campaign_id", "prospects", ["campaign_id", "id"], unique=False)
+    op.create_index("ix_prospects_campaign_id", "prospects", ["campaign_id", "lead_id"], unique=False)
     op.create_index(
-        "ix_prospects_score", "prospects", ["campaign_id", "tier", "fit", "opportunity", "id"], unique=False
+        "ix_prospects_score", "prospects", ["campaign_id", "tier", "fit", "opportunity", "lead_id"], unique=False
     )
     op.create_table(
         "sessions",
@@ -118,7 +119,8 @@ def downgrade() -> None:
     """Take them away."""
     op.drop_index("ix_touches_drafted", table_name="touches")
     op.drop_index("ix_runs_failed", table_name="runs")
-    op.drop_index(op.f("ix_events_kind_at"), table_name="events")
+    op.drop_index("ix_events_bounced", table_name="events")
+    op.drop_index(op.f("ix_events_at_kind"), table_name="events")
     op.drop_table("views")
     op.drop_table("users")
     op.drop_index(op.f("ix_sessions_user_id"), table_name="sessions")
