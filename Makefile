@@ -12,7 +12,7 @@ SEED ?= 7
 .PHONY: demo test bench lint types chaos size lock clean unit
 
 demo: $(READY)
-	$(BIN)/touchline demo --seed $(SEED) --home demo-output
+	$(BIN)/touchline demo --seed $(SEED) --home demo-output $$(test -t 1 && echo --serve)
 
 # One fresh database and one set of loopback servers per test; two workers for two cores.
 test: lint types unit

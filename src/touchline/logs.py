@@ -1,10 +1,12 @@
 """Structured logs on standard error: for people or as JSON lines, no personal data above debug."""
 
+import io
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
 
@@ -32,9 +34,32 @@ def set_up(level: str, form: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Unbreakable(sys.stderr)),
         cache_logger_on_first_use=False,
     )
+
+
+class _Unbreakable(io.TextIOBase):
+    """A stream whose disk may be full: what cannot be written is lost, and the work goes on.
+
+    Args:
+        stream: Where lines go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or do without."""
+        # There is nowhere left to say it; health tells of the disk.
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """The same."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _masked(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from touchline.adapters import machine, public
-from touchline.adapters.clock import FixedClock, Stopwatch, SystemClock
+from touchline.adapters.clock import FixedClock, MovedClock, Stopwatch, SystemClock
 from touchline.adapters.dns import MxResolver
 from touchline.adapters.smtp import SmtpTransport
 from touchline.adapters.sources.csv import CsvSource
@@ -75,8 +75,11 @@ class Workspace:
 
     @cached_property
     def clock(self) -> Clock:
-        """The machine's clock, or one that stands still where TOUCHLINE_NOW says so."""
-        return FixedClock(instant(os.environ[NOW])) if os.environ.get(NOW) else SystemClock()
+        """The machine's clock, or one that stands still where TOUCHLINE_NOW says so; with a + at the end it runs on from there."""
+        text = os.environ.get(NOW, "")
+        if text.endswith("+"):
+            return MovedClock(instant(text[:-1]))
+        return FixedClock(instant(text)) if text else SystemClock()
 
     @cached_property
     def probe(self) -> Probe:
@@ -164,17 +167,25 @@ class Workspace:
         return Watch(self.store, AppriseNotifier(given.urls), etiquette)
 
     def _look(self) -> dict[str, Any]:
-        return self.watch.look(self.clock.now(), machine.free_bytes(self.settings.home))
+        return self.watch.look(self.clock.now(), self.free_bytes())
+
+    def free_bytes(self) -> int:
+        """Space left on the disk of the workspace, or of the database file where that has less."""
+        url = self.database.engine.url
+        places = [self.settings.home]
+        if url.get_backend_name() == "sqlite" and url.database:
+            places.append(Path(url.database).parent)
+        return min(machine.free_bytes(place) for place in places)
 
     def health(self) -> Health:
         """How things stand."""
-        return health(self.store, self.clock.now(), machine.free_bytes(self.settings.home))
+        return health(self.store, self.clock.now(), self.free_bytes())
 
     def metrics(self) -> tuple[bytes, str]:
         """What Prometheus scrapes, and its content type."""
         from touchline.adapters import exposition  # only `serve` needs it
 
-        text = exposition.metrics_text(self.store, self.clock.now(), machine.free_bytes(self.settings.home))
+        text = exposition.metrics_text(self.store, self.clock.now(), self.free_bytes())
         return text, exposition.CONTENT_TYPE
 
     def _forget(self) -> dict[str, Any] | None:
@@ -233,7 +244,7 @@ class Workspace:
             configuration=f"{settings.file}" if settings.file.exists() else "defaults (no touchline.toml here)",
             public_url=settings.public_url,
             public_fault=lambda url: public.fault(url, self.secret),
-            free_bytes=lambda: machine.free_bytes(settings.home),
+            free_bytes=self.free_bytes,
             password=os.environ.get,
             check_mailbox=check,
         )

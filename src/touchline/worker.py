@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 
 from touchline.adapters import machine
-from touchline.adapters.clock import Stopwatch
+from touchline.adapters.clock import Stopwatch, elapsed
 from touchline.app.claims import Post
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, StoredCampaign
@@ -50,7 +50,7 @@ class Worker:
         self.host, self.pid = socket.gethostname(), os.getpid()
         self.name = f"{self.host}:{self.pid}:{secrets.token_hex(4)}"
         settings = workspace.settings.worker
-        bench = Bench(self._outside, workspace.sources, self._post, workspace.duties, self.name, workspace.clock)
+        bench = Bench(self._outside, workspace.sources, self._post, workspace.duties, self.name, elapsed)
         bench.uploads = workspace.uploads
         self.work = Work(bench, timedelta(hours=settings.run_hours))
         self._ticks = 0
@@ -107,6 +107,8 @@ class Worker:
     def tick(self) -> None:
         """Start what is due, hand queued runs to the engine, and take over from workers that are gone."""
         try:
+            # A machine that was asleep wakes with an old beat, and must not take its own work from itself.
+            self._beat()
             self._start()
             self.engine.revive()
             self._take_over()
@@ -118,8 +120,8 @@ class Worker:
             self.workspace.watch.away(error, self.workspace.clock.now())
 
     def _give_up_hung(self) -> None:
-        now, limit = self.workspace.clock.now(), timedelta(minutes=self.workspace.settings.worker.batch_minutes)
-        if hung := [run for run, since in self.work.under_way().items() if now - since > limit]:
+        limit = self.workspace.settings.worker.batch_minutes * 60
+        if hung := [run for run, seconds in self.work.under_way().items() if seconds > limit]:
             raise Hung(
                 f"A batch of run {hung[0]} has been going on for longer than worker.batch_minutes.",
                 hint=f"The next worker goes on; see: touchline runs show {hung[0]}",
@@ -160,6 +162,8 @@ class Worker:
             log.warning("worker.took_over", runs=taken, gone=gone)
 
     def _alive(self, row: Row) -> bool:
+        if row["name"] == self.name:
+            return True
         if row["host"] == self.host and not machine.is_alive(row["pid"]):
             return False
         silence = self.workspace.clock.now() - row["beat_at"]
@@ -188,7 +192,9 @@ class Worker:
         if self.workspace.store.engine.dialect.name != "sqlite":
             return
         with self.workspace.store.reading() as unit:
-            others = [row for row in unit.workers.listed() if self._alive(row)]
+            # A container that was started anew has its host's name and the number that the one before it had.
+            mine = (self.host, self.pid)
+            others = [row for row in unit.workers.listed() if (row["host"], row["pid"]) != mine and self._alive(row)]
         if others:
             raise Refused(
                 f"Another worker (process {others[0]['pid']} on {others[0]['host']}) works on this SQLite database.",

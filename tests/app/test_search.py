@@ -23,6 +23,12 @@ FILTERS = {
     "verdict_reason = 'too small'": "p.verdict_reason = 'too small'",
     "has(touch_states, 'planned')": "EXISTS (SELECT 1 FROM touches t WHERE t.prospect_id = p.id)",
     "company = 'nobody at all'": "1 = 0",
+    "email IN ('P1@firm1.com', 'p2@firm2.com', 'ann30@firm2.com', 'ann3@firm3.com')": (
+        "l.email IN ('p1@firm1.com', 'p2@firm2.com', 'ann30@firm2.com')"
+    ),
+    "fit >= 0 AND (email = 'p1@firm1.com')": "l.email = 'p1@firm1.com' AND p.fit >= 0",
+    "email = 'p1@firm1.com' OR employees < 10": "l.email = 'p1@firm1.com' OR l.employees < 10",
+    "email = 'no address'": "1 = 0",
     "import_id = 1 AND created_at >= '2027-01-01'": "l.import_id = 1",
 }
 ORDERS = {

@@ -27,7 +27,12 @@ class Shop:
     def worker(self, name: str = "one", **duties: Duty) -> Work:
         office = self.office
         bench = Bench(
-            lambda: office.outside, lambda _: self.files, lambda _: office.post(), duties, name, office.outside.clock
+            lambda: office.outside,
+            lambda _: self.files,
+            lambda _: office.post(),
+            duties,
+            name,
+            lambda: office.now.timestamp(),
         )
         return Work(bench, timedelta(hours=24))
 
@@ -294,7 +299,12 @@ def test_a_run_that_goes_on_too_long_ends_between_batches_and_the_next_one_goes_
 def test_a_batch_that_does_not_end_is_seen_from_outside(small: Shop) -> None:
     seen = list[dict]()
     work, key = small.worker(), small.open()
-    small.office.points.at("import-after-commit", lambda: seen.append(work.under_way()))
+
+    def look() -> None:
+        small.office.later(seconds=7)
+        seen.append(work.under_way())
+
+    small.office.points.at("import-after-commit", look)
     through(work, key)
-    assert seen == [{key: TUESDAY}]
+    assert seen == [{key: 7.0}]
     assert work.under_way() == {}

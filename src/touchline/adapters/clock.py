@@ -35,6 +35,21 @@ class FixedClock:
         return self.at
 
 
+class MovedClock:
+    """A clock that runs on from another instant than the present one, for rehearsals that people watch.
+
+    Args:
+        start: What it shows now.
+    """
+
+    def __init__(self, start: datetime) -> None:
+        self._ahead = start - datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """As long after the start as really has passed since then."""
+        return datetime.now(UTC) + self._ahead
+
+
 class Stopwatch:
     """Adds up how long each part of long work takes.
 

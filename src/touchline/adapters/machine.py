@@ -7,14 +7,18 @@ from pathlib import Path
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process with this number runs here."""
+    """Whether a process with this number runs here; one that has ended and waits for its parent to notice does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        # The state stands behind the name, which may hold anything (proc(5)).
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):  # no such file: another kind of system, or it has gone just now
+        return Path("/proc/self").exists() is False or Path(f"/proc/{pid}").exists()
 
 
 def free_bytes(folder: Path) -> int:

@@ -14,8 +14,8 @@ from touchline.stages.addresses import check_addresses
 from touchline.stages.route import draw
 from touchline.stages.send import message_ids
 
-RECHECK = timedelta(days=1)
-"""When to look again at what may pass by itself: a silent DNS server, another campaign's sequence, a recent contact."""
+RECHECK = timedelta(hours=20)
+"""A little less than from one daily run to the next, which may begin sooner in its window. When to look again at what may pass by itself: a silent DNS server, another campaign's sequence, a recent contact."""
 
 DECIDED = tuple(column.name for column in DECISIONS)
 UNWRITABLE = "cannot be written: "

@@ -10,7 +10,7 @@ from touchline.app import loading
 from touchline.app.claims import Post
 from touchline.app.judging import Judging, judging
 from touchline.app.pipeline import Outside
-from touchline.app.ports import Clock, Row, Source, StoredCampaign
+from touchline.app.ports import Row, Source, StoredCampaign
 from touchline.app.sending import may_send, send_due
 from touchline.model.errors import NotFound, Refused
 from touchline.stages import STAGES, reaches
@@ -68,7 +68,7 @@ class Bench:
         post: Prepares sending.
         duties: Jobs without a campaign.
         worker: Name of this process.
-        clock: Tells the time.
+        seconds: Reads a clock that only goes forward, and not while the machine sleeps.
         uploads: Files that were uploaded for a campaign, by id.
     """
 
@@ -77,7 +77,7 @@ class Bench:
     post: Callable[[StoredCampaign], Post]
     duties: Mapping[str, Duty]
     worker: str
-    clock: Clock
+    seconds: Callable[[], float]
     uploads: Callable[[StoredCampaign], Mapping[str, Source]] = _none
 
 

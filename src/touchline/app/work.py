@@ -23,7 +23,7 @@ TRIES = 4
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 """Seconds before a batch is tried again; each wait is three times the one before."""
 
-TAKEOVERS = 5
+TAKEOVERS = 10
 """How often in a row other workers go on with a run, none of them coming past its next batch, before it is given up."""
 
 
@@ -63,16 +63,17 @@ class Work:
     def __init__(self, bench: Bench, longest: timedelta) -> None:
         self._bench, self._longest = bench, longest
         self._open: dict[int, _Open] = {}
-        self._begun: dict[int, datetime] = {}
+        self._begun: dict[int, float] = {}
 
-    def under_way(self) -> dict[int, datetime]:
-        """Runs with a batch that has begun and not ended, and when it began. Safe to ask from any thread."""
-        return dict(self._begun)
+    def under_way(self) -> dict[int, float]:
+        """Runs with a batch that has begun and not ended, and for how many seconds. Safe to ask from any thread."""
+        now = self._bench.seconds()
+        return {run: now - since for run, since in dict(self._begun).items()}
 
     def advance(self, run_id: int) -> Step:
         """Do one batch of a run. What it does is kept as a whole or not at all, and calling again is always safe."""
         try:
-            self._begun[run_id] = self._bench.clock.now()
+            self._begun[run_id] = self._bench.seconds()
             return self._advance(run_id)
         except StoreUnavailable as error:
             # Nothing can be written down now. The run waits until the database is back, however long that takes.

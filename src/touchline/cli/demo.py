@@ -18,6 +18,8 @@ def demo(
     home: Annotated[Path, typer.Option(help="Folder for the demo's database, files and mails; made anew.")] = Path(
         "touchline-demo"
     ),
+    serve: Annotated[bool, typer.Option("--serve", help="Then open it in the browser's pages, until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the pages; 0 takes a free one.")] = 8025,
 ) -> None:
     """Show the whole pipeline on made-up leads: nothing leaves this machine."""
     from touchline.sim.dns_server import DnsServer, zone_from_file
@@ -36,7 +38,10 @@ def demo(
         SmtpServer(log=folder / "smtp.log", mail_dir=folder / "mail", keep=False) as smtp,
     ):
         _campaign_file(folder, smtp.port)
-        _show(Stage(folder, dns.port, seed))
+        stage = Stage(folder, dns.port, seed)
+        _show(stage)
+        if serve:
+            stage.serve(port)
 
 
 def _fresh(folder: Path) -> Path:
@@ -103,6 +108,19 @@ class Stage:
         if shown:
             print(done.stdout.rstrip(), flush=True)
         return done.stdout
+
+    def serve(self, port: int) -> None:
+        """The pages on what is there now, its clock running on from the demo's last day."""
+        import subprocess
+
+        _title("The pages: open the link, make yourself the owner, look around; Ctrl-C ends it")
+        command = [self.program, "serve", "--port", str(port)]
+        environment = self.environment | {"TOUCHLINE_NOW": f"{NEXT_WEEK}+"}
+        with subprocess.Popen(command, env=environment, cwd=self.folder) as served:  # noqa: S603 - as above
+            try:
+                served.wait()
+            except KeyboardInterrupt:
+                served.wait()
 
     def one_of_each_tier(self, *tiers: str) -> list[str]:
         """Addresses of the first qualified prospects of these tiers."""
@@ -189,3 +207,4 @@ def _farewell(folder: Path) -> None:
     print(f"Database: {folder / 'touchline.db'}")
     print(f"Mails:    {folder / 'mail'}")
     print(f"Look around: touchline --home {folder} campaign show {CAMPAIGN}")
+    print("In a browser: touchline demo --serve")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import httpx
 import pytest
@@ -23,6 +23,7 @@ from web.api.conftest import Api
 
 PUBLIC = {
     "/login",
+    "/claim",
     "/claim/{token}",
     "/static/{name:path}",
     "/metrics",
@@ -58,6 +59,8 @@ class Route:
     method: str
     path: str
     scopes: frozenset[str]
+    form: tuple[tuple[str, str], ...] = ()
+    """Fields that its form needs."""
 
     @property
     def names(self) -> list[str]:
@@ -81,6 +84,16 @@ def scopes_of(dependant: Dependant) -> Iterator[str]:
         yield from scopes_of(inner)
 
 
+def fields_of(dependant: Dependant) -> Iterator[tuple[str, str]]:
+    """What a route and all that it depends on need in a form, each with a value of its kind."""
+    for field_ in dependant.body_params:
+        if field_.field_info.is_required():
+            kind = field_.field_info.annotation
+            yield field_.alias, str(get_args(kind)[0]) if get_origin(kind) is Literal else "1"
+    for inner in dependant.dependencies:
+        yield from fields_of(inner)
+
+
 def routes_of(app: Any) -> list[Route]:
     """Every method of every path of the site."""
     found = []
@@ -89,7 +102,8 @@ def routes_of(app: Any) -> list[Route]:
         scopes = frozenset(scopes_of(dependant)) if dependant is not None else frozenset()
         path: str = getattr(route, "path", None) or route.original_route.path  # type: ignore[attr-defined]
         methods = getattr(route, "methods", None) or {"GET"}
-        found += [Route(method, path, scopes) for method in sorted(methods - {"HEAD"})]
+        form = tuple(fields_of(dependant)) if dependant is not None else ()
+        found += [Route(method, path, scopes, form) for method in sorted(methods - {"HEAD"})]
     return found
 
 
@@ -124,18 +138,28 @@ class Place:
     def ask(self, route: Route, address: str, headers: dict[str, str]) -> httpx.Response:
         """A request with a body that fits where one is needed."""
         how: dict[str, Any] = {}
-        if route.method not in ("GET", "DELETE"):
-            how = self._body(route)
-        return self.api.client.request(route.method, address, headers=headers, **how)
-
-    def _body(self, route: Route) -> dict[str, Any]:
         operation = self.document["paths"].get(route.path, {}).get(route.method.lower(), {})
+        query = {
+            one["name"]: sample(one["schema"], self.document)
+            for one in operation.get("parameters", ())
+            if one["in"] == "query" and one["required"]
+        }
+        address = str(httpx.URL(address).copy_merge_params(query)) if query else address
+        if route.method not in ("GET", "DELETE"):
+            how = self._body(route, operation)
+        try:
+            return self.api.client.request(route.method, address, headers=headers, **how)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            # A server that refuses without reading the body may close the connection before its answer is read.
+            return self.api.client.request(route.method, address, headers=headers, **how)
+
+    def _body(self, route: Route, operation: dict[str, Any]) -> dict[str, Any]:
         content = operation.get("requestBody", {}).get("content", {})
         if "multipart/form-data" in content:
             return {"files": {"file": ("a.csv", b"Email\nzoe@example.com\n")}}
         if "application/json" in content:
             return {"json": sample(content["application/json"]["schema"], self.document)}
-        return {} if route.path.startswith("/api/") else {"data": {"reason": "x"}}
+        return {} if route.path.startswith("/api/") else {"data": {"reason": "said"} | dict(route.form)}
 
     def state(self, *without: str) -> dict[str, str]:
         """A digest of every table but some."""
@@ -156,39 +180,36 @@ def sample(schema: dict[str, Any], document: dict[str, Any]) -> Any:
     """The smallest value that a schema allows."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    if schema.get("examples"):
-        return schema["examples"][0]
-    for key in ("const", "default"):
-        if key in schema:
-            return schema[key]
-    if "enum" in schema:
-        return schema["enum"][0]
-    for several in ("anyOf", "oneOf", "allOf"):
-        if several in schema:
-            return sample(schema[several][0], document)
-    match schema.get("type"):
-        case "object":
-            needed = schema.get("required", [])
-            return {name: sample(schema["properties"][name], document) for name in needed}
-        case "array":
-            return [sample(schema["items"], document)] * schema.get("minItems", 0)
-        case "integer" | "number":
-            return schema.get("minimum", 1)
-        case "boolean":
-            return False
-        case _:
-            return "a" * max(schema.get("minLength", 0), 1)
+    given = [
+        *schema.get("examples", ()),
+        *(schema[k] for k in ("const", "default") if k in schema),
+        *schema.get("enum", ()),
+    ]
+    if given:
+        return given[0]
+    several = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    if several:
+        return sample(several[0], document)
+    least = {
+        "object": lambda: {name: sample(schema["properties"][name], document) for name in schema.get("required", [])},
+        "array": lambda: [sample(schema["items"], document)] * schema.get("minItems", 0),
+        "integer": lambda: schema.get("minimum", 1),
+        "number": lambda: schema.get("minimum", 1),
+        "boolean": lambda: False,
+    }
+    return least.get(schema.get("type", ""), lambda: "a" * max(schema.get("minLength", 0), 1))()
 
 
 @pytest.fixture
 def place(api: Api, served: Served) -> Iterator[Place]:
     """A site with one of everything in it."""
-    with _furnished(api, served) as made:
+    with furnished(api, served) as made:
         yield made
 
 
 @contextmanager
-def _furnished(api: Api, served: Served) -> Iterator[Place]:
+def furnished(api: Api, served: Served) -> Iterator[Place]:
+    """A site with one of everything in it."""
     office: Office = api.office
     store, now, shell = api.workspace.store, office.now, at_the_shell("tests")
     api.enrol(3, mode="review")

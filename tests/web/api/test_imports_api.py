@@ -32,7 +32,7 @@ def order(api: Api, content: bytes = FILE, **changes: Any) -> dict[str, Any]:
 def worked(api: Api, run: int) -> dict[str, Any]:
     """The run once a worker has done all of it."""
     office: Office = api.office
-    bench = Bench(lambda: office.outside, lambda _: [], lambda _: office.post(), {}, "one", office.clock)
+    bench = Bench(lambda: office.outside, lambda _: [], lambda _: office.post(), {}, "one", lambda: 0.0)
     bench.uploads = api.workspace.uploads
     work = Work(bench, timedelta(hours=1))
     while work.advance(run).more:
@@ -132,7 +132,7 @@ def test_a_worker_that_takes_over_goes_on_where_the_last_one_stopped(api: Api) -
     run = api.post("/imports", order(api, (HEADER + lines).encode()), 202)["run"]
     office = api.office
     object.__setattr__(api.workspace.settings, "batch_rows", 40)
-    bench = Bench(lambda: office.outside, lambda _: [], lambda _: office.post(), {}, "dead", office.clock)
+    bench = Bench(lambda: office.outside, lambda _: [], lambda _: office.post(), {}, "dead", lambda: 0.0)
     bench.uploads = api.workspace.uploads
     assert Work(bench, timedelta(hours=1)).advance(run).more
     assert api.get("/imports")["items"][0]["rows"] == 40

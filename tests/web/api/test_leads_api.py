@@ -55,6 +55,12 @@ def test_a_cursor_belongs_to_its_own_search(api):
     assert api.get("/leads", 422, params={"cursor": cursor, "where": "employees > 1"})["code"] == "bad_cursor"
 
 
+def test_a_long_filter_has_short_cursors(api):
+    api.enrol(3)
+    where = " OR ".join(f"employees = {number}" for number in range(100, 250))
+    assert len(api.pages(f"/leads?where={where}")) == 3
+
+
 def test_leads_are_counted_in_the_background(either):
     either.enrol(3)
     either.get("/leads/count?where=employees = 120")
@@ -180,12 +186,12 @@ def test_many_are_changed_after_their_number_was_confirmed(either):
 
 
 def test_a_long_change_goes_on_where_it_stopped(either, monkeypatch):
-    monkeypatch.setattr("touchline.web.api.leads.BULK_SECONDS", 0.0)
+    monkeypatch.setattr("touchline.web.api.bulk.BULK_SECONDS", 0.0)
     either.enrol(3)
     order = {"action": "stop", "campaign": "spring", "reason": "over", "confirmed": 3}
     begun = either.post("/leads/bulk", order)
     assert (begun["counts"], begun["next"] is not None) == ({"matched": 0}, True)
-    monkeypatch.setattr("touchline.web.api.leads.BULK_SECONDS", 5.0)
+    monkeypatch.setattr("touchline.web.api.bulk.BULK_SECONDS", 5.0)
     forged = either.post("/leads/bulk", {**order, "action": "suppress", "cursor": begun["next"]}, 422)
     assert forged["code"] == "bad_cursor"
     ended = either.post("/leads/bulk", {**order, "cursor": begun["next"]})

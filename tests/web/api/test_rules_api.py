@@ -35,13 +35,13 @@ def test_each_place_has_its_own_columns(api):
     assert api.get("/rules/check", 404, params={"rule": "fit > 1", "campaign": "none"})["code"] == "not_found"
 
 
-@pytest.mark.parametrize("rule", ["", "a\0b", "x" * 10_001])
+@pytest.mark.parametrize("rule", ["", "a\0b", "x" * 4_001])
 def test_what_cannot_be_a_rule_is_refused(api, rule):
     assert api.get("/rules/check", 422, params={"rule": rule})["code"] == "invalid_request"
 
 
 @pytest.mark.parametrize(
-    "rule", ["(" * 5_000, "NOT " * 2_000 + "fit > 1", "'", "employees = 1e999", "employees IN ()", "🙂 = 1"]
+    "rule", ["(" * 3_000, "NOT " * 900 + "fit > 1", "'", "employees = 1e999", "employees IN ()", "🙂 = 1"]
 )
 def test_any_rule_at_all_gets_an_answer(api, rule):
     assert api.get("/rules/check", params={"rule": rule})["valid"] is False

@@ -65,7 +65,12 @@ class Search:
     ) -> list[int]:
         """Keys from `low` to `high`, both included, that meet the filter, in order."""
         key = leads.c.id if campaign_id is None else prospects.c.lead_id
-        query = self._filtered(select(key), campaign_id, asked).where(key >= low, key <= high)
+        query = self._filtered(select(key), campaign_id, asked)
+        if asked.identities is not None:
+            # Few. Asked for in order SQLite would rather walk through the whole range.
+            few = [found for found in self.connection.execute(query).scalars() if low <= found <= high]
+            return sorted(few, reverse=newest)[:limit]
+        query = query.where(key >= low, key <= high)
         return list(self.connection.execute(query.order_by(key.desc() if newest else key).limit(limit)).scalars())
 
     def end(self, campaign_id: int, tier: str | None, after: Rank | None, size: int) -> Rank | None:
@@ -149,7 +154,11 @@ class Search:
         if asked.condition is not None:
             query = query.where(self._rule(asked.condition))
         if asked.identities is not None:
-            query = query.where(among(self.connection, leads.c.identity, asked.identities))
+            # Two statements: one alone SQLite would answer by walking through the campaign.
+            named = select(leads.c.id).where(among(self.connection, leads.c.identity, asked.identities))
+            ids = self.connection.execute(named).scalars().all()
+            key = leads.c.id if campaign_id is None else prospects.c.lead_id
+            query = query.where(among(self.connection, key, ids))
         if asked.words:
             query = query.where(self._says(asked.words))
         return query

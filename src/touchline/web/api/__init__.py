@@ -6,7 +6,9 @@ from fastapi import APIRouter
 
 RESOURCES = (
     "campaigns",
+    "sending",
     "leads",
+    "bulk",
     "prospects",
     "sequences",
     "touches",

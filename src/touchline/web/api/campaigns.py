@@ -19,11 +19,11 @@ from touchline.web.api import cursors, etags
 from touchline.web.api.counted import Counted
 from touchline.web.api.route import router
 from touchline.web.api.shapes import Body, Cursor, DryRun, Limit, Page, Shape
-from touchline.web.api.texts import Line, Name, Said, clean
+from touchline.web.api.texts import Line, Name, clean
 from touchline.web.api.trial import tried
 from touchline.web.visit import Visit, needs
 
-routes = router("campaigns", "")
+routes = router("campaigns", "/campaigns")
 Reads = Annotated[Visit, needs("campaigns:read")]
 Writes = Annotated[Visit, needs("campaigns:write")]
 State = Literal["draft", "active", "paused"]
@@ -111,23 +111,10 @@ class PauseReason(Body):
     reason: Line = Field("", examples=["the offer has changed"])
 
 
-class StopReason(Body):
-    """Why everything stops."""
-
-    reason: Said = Field(examples=["a wrong price in every mail"])
-
-
 class NewName(Body):
     """What a copy is called."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["autumn"])
-
-
-class Sending(Shape):
-    """Whether anything may be sent at all."""
-
-    stopped: bool
-    reason: str | None = None
 
 
 class FunnelLine(Shape):
@@ -211,7 +198,7 @@ class VersionDifference(Shape):
     changes: list[VersionChange]
 
 
-@routes.get("/campaigns", summary="List campaigns")
+@routes.get("", summary="List campaigns")
 def list_(visit: Reads, limit: Limit = 50, cursor: Cursor = None) -> Page[CampaignLine]:
     """In order of name."""
     after = cursors.unpack(visit.workspace.secret, "campaigns", cursor) or ""
@@ -246,7 +233,7 @@ def apply(
     return CampaignApplied(**asdict(done), dry_run=dry_run)
 
 
-@routes.get("/campaigns/{name}", summary="Read one campaign")
+@routes.get("/{name}", summary="Read one campaign")
 def get(visit: Reads, request: Request, response: Response, name: Name) -> CampaignDetail:
     """A campaign at its present version."""
     with visit.store.reading() as unit:
@@ -256,13 +243,13 @@ def get(visit: Reads, request: Request, response: Response, name: Name) -> Campa
     return CampaignDetail(**listed.model_dump(), digest=stored.digest, document=stored.campaign.as_document())
 
 
-@routes.get("/campaigns/{name}/file", summary="Export a campaign as a file", response_class=PlainTextResponse)
+@routes.get("/{name}/file", summary="Export a campaign as a file", response_class=PlainTextResponse)
 def file(visit: Reads, name: Name) -> PlainTextResponse:
     """The text of a file (TOML) that applies to an equal campaign."""
     return PlainTextResponse(campaign_file.write(campaigns.get(visit.store, name).campaign), media_type="text/plain")
 
 
-@routes.post("/campaigns/{name}/start", summary="Start a campaign")
+@routes.post("/{name}/start", summary="Start a campaign")
 def start(visit: Writes, name: Name) -> CampaignState:
     """Let a paused campaign send again."""
     with visit.changing("campaign.start", f"campaign:{name}", lambda: _glance(visit, name)):
@@ -270,7 +257,7 @@ def start(visit: Writes, name: Name) -> CampaignState:
     return _changed(visit, name, before)
 
 
-@routes.post("/campaigns/{name}/pause", summary="Pause a campaign")
+@routes.post("/{name}/pause", summary="Pause a campaign")
 def pause(visit: Writes, name: Name, body: PauseReason | None = None) -> CampaignState:
     """Let a campaign send nothing until it is started again."""
     with visit.changing("campaign.pause", f"campaign:{name}", lambda: _glance(visit, name)):
@@ -278,7 +265,7 @@ def pause(visit: Writes, name: Name, body: PauseReason | None = None) -> Campaig
     return _changed(visit, name, before)
 
 
-@routes.post("/campaigns/{name}/clone", status_code=201, summary="Clone a campaign")
+@routes.post("/{name}/clone", status_code=201, summary="Clone a campaign")
 def clone(visit: Writes, name: Name, body: NewName) -> CampaignApplied:
     """A copy of the present version under another name: paused, and without prospects."""
     with visit.changing("campaign.clone", f"campaign:{body.name}", lambda: _glance(visit, body.name)):
@@ -286,7 +273,7 @@ def clone(visit: Writes, name: Name, body: NewName) -> CampaignApplied:
     return CampaignApplied(**asdict(done), dry_run=False)
 
 
-@routes.get("/campaigns/{name}/funnel", summary="Where the prospects stand, and why")
+@routes.get("/{name}/funnel", summary="Where the prospects stand, and why")
 def funnel_(visit: Reads, name: Name) -> Counted[Funnel]:
     """Counted in the background; `as_of` says when."""
     campaigns.get(visit.store, name)
@@ -296,14 +283,14 @@ def funnel_(visit: Reads, name: Name) -> Counted[Funnel]:
     return Counted[Funnel].of((found, as_of))
 
 
-@routes.get("/campaigns/{name}/gates", summary="Why is this not sending?")
+@routes.get("/{name}/gates", summary="Why is this not sending?")
 def gates_(visit: Reads, name: Name) -> list[Gate]:
     """Every gate with its state; nothing is sent while any of them is closed."""
     found = gates.gates(visit.store, name, visit.now, visit.workspace.opt_out)
     return [Gate.model_validate(gate) for gate in found]
 
 
-@routes.get("/campaigns/{name}/steps", summary="Each step in numbers")
+@routes.get("/{name}/steps", summary="Each step in numbers")
 def steps(visit: Reads, name: Name) -> Counted[list[StepLine]]:
     """Counted in the background; `as_of` says when."""
     campaigns.get(visit.store, name)
@@ -311,7 +298,7 @@ def steps(visit: Reads, name: Name) -> Counted[list[StepLine]]:
     return Counted[list[StepLine]].of(told)
 
 
-@routes.get("/campaigns/{name}/versions", summary="List a campaign's versions")
+@routes.get("/{name}/versions", summary="List a campaign's versions")
 def versions(visit: Reads, name: Name, limit: Limit = 50, cursor: Cursor = None) -> Page[CampaignVersion]:
     """The newest first."""
     before = cursors.unpack(visit.workspace.secret, f"versions:{name}", cursor)
@@ -321,7 +308,7 @@ def versions(visit: Reads, name: Name, limit: Limit = 50, cursor: Cursor = None)
     return Page(items=[CampaignVersion.model_validate(each) for each in found[:limit]], next=following)
 
 
-@routes.get("/campaigns/{name}/difference", summary="What two versions differ in")
+@routes.get("/{name}/difference", summary="What two versions differ in")
 def difference(
     visit: Reads,
     name: Name,
@@ -331,30 +318,6 @@ def difference(
     """Every value that is another one."""
     found = campaign_detail.difference(visit.store, name, older, newer)
     return VersionDifference(older=older, newer=newer, changes=[VersionChange.model_validate(each) for each in found])
-
-
-@routes.get("/sending", summary="Is everything stopped?")
-def sending(visit: Reads) -> Sending:
-    """The one switch above all campaigns."""
-    with visit.store.reading() as unit:
-        reason = campaigns.stopped(unit)
-    return Sending(stopped=reason is not None, reason=reason)
-
-
-@routes.post("/sending/stop", summary="Stop everything")
-def stop_everything(visit: Writes, body: StopReason) -> Sending:
-    """From the moment this answers no sender claims another touch, in any campaign."""
-    with visit.changing("sending.stop", "sending", lambda: sending(visit).model_dump()):
-        campaigns.stop_all(visit.store, body.reason, visit.now)
-    return sending(visit)
-
-
-@routes.post("/sending/start", summary="Start everything")
-def start_everything(visit: Writes) -> Sending:
-    """Lift the stop; campaigns that are paused stay paused."""
-    with visit.changing("sending.start", "sending", lambda: sending(visit).model_dump()):
-        campaigns.start_all(visit.store)
-    return sending(visit)
 
 
 def _listed(unit: Unit, stored: StoredCampaign) -> CampaignLine:

@@ -20,7 +20,7 @@ from touchline.web.api.counted import Counted
 from touchline.web.api.lead_shapes import Chapter, Decisions, Happened, Lead, Origin, ScorePart, TouchTold
 from touchline.web.api.route import router
 from touchline.web.api.shapes import Body, Cursor, DryRun, Limit, Page, Shape
-from touchline.web.api.texts import ONE_LINE, Campaign, Line, Lines, Number, Rule, Said, Where
+from touchline.web.api.texts import ONE_LINE, Campaign, Line, Lines, Number, Said, Where
 from touchline.web.visit import Visit, needs
 
 routes = router("leads", "/leads")
@@ -36,8 +36,6 @@ Words = Annotated[
     ),
 ]
 Sort = Annotated[Literal["newest", "oldest", "score"], Query(description="`score` (best first) belongs to a campaign.")]
-BULK_SECONDS = 2.0
-"""How long one request changes many."""
 EXPORTED = 1_000
 """Leads that an export reads at once."""
 
@@ -97,35 +95,6 @@ class LeadAdded(Shape):
     dry_run: bool
 
 
-class BulkOrder(Body):
-    """One decision for every lead that meets a filter."""
-
-    action: Literal["suppress", "stop", "requeue", "enrol"] = Field(
-        description="suppress: nothing any more, anywhere; stop: end the sequences (in this campaign, where one is given); "
-        "requeue: judge again in the next run; enrol: add to the campaign `into`."
-    )
-    campaign: Said | None = Field(None, examples=["spring"])
-    where: Rule | None = Field(None, examples=["country = 'de' AND employees < 50"])
-    text: Line | None = None
-    confirmed: int = Field(
-        ge=0, description="How many you expect, as the dry run said: more than that are refused.", examples=[120]
-    )
-    reason: Line = Field("", description="Needed to suppress and to stop.", examples=["asked at the fair"])
-    into: Said | None = Field(None, description="The campaign that `enrol` adds to.")
-    cursor: Line | None = Field(None, description="`next` of the answer before.")
-
-
-class BulkDone(Shape):
-    """How far a change to many has come."""
-
-    count: int = Field(description="How many leads the filter meant when it began.")
-    counts: dict[str, int] = Field(
-        description="What was done to how many so far.", examples=[{"matched": 120, "suppressed": 118, "already": 2}]
-    )
-    next: str | None = Field(description="Send the same request with this as `cursor` to go on; null when all is done.")
-    dry_run: bool
-
-
 class SuppressReason(Body):
     """Why."""
 
@@ -157,7 +126,7 @@ def list_(
     cursor: Cursor = None,
 ) -> FoundLeads:
     """Leads that meet a filter; with a campaign those in it, with their decisions."""
-    kind = f"leads:{campaign}:{where}:{text}:{sort}"
+    kind = f"leads:{bulk.Selection(campaign, where, text).digest()}:{sort}"
     found = search.page(
         visit.store,
         campaign=campaign,
@@ -215,30 +184,6 @@ def add(visit: Writes, body: NewLead, dry_run: DryRun = False) -> LeadAdded:
         lead_id=_key_of(visit, source.values.get("email") or source.values.get("profile_url")),
         dry_run=dry_run,
     )
-
-
-@routes.post("/bulk", summary="Change every lead that meets a filter")
-def change_many(visit: Writes, body: BulkOrder, dry_run: DryRun = False) -> BulkDone:
-    """Ask with `dry_run` first: it says how many. Then confirm that number. What takes longer than two seconds goes on with `next`."""
-    selection = bulk.Selection(body.campaign, body.where, body.text)
-    if dry_run:
-        return BulkDone(count=bulk.preview(visit.store, selection).count, counts={}, next=None, dry_run=True)
-    order = bulk.Order(body.action, body.reason, body.into, visit.caller.name)
-    kind = f"bulk:{selection.digest()}:{body.action}:{body.into}"
-    place = cursors.unpack(visit.workspace.secret, kind, body.cursor)
-    with visit.changing(f"leads.{body.action}", f"campaign:{body.campaign or '*'}") as change:
-        if place is None:
-            progress = bulk.begin(visit.store, selection, order, bulk.Preview(body.confirmed, selection.digest()))
-        else:
-            progress = bulk.Progress(after=place[0], until=place[1], counts=place[2])
-        until = elapsed() + BULK_SECONDS
-        while not progress.ended and elapsed() < until:
-            bulk.batch(visit.store, selection, order, progress, visit.now)
-        change.after = {"where": body.where, "text": body.text, "reason": body.reason, "into": body.into}
-        change.after |= {"counts": progress.counts, "ended": progress.ended}
-    rest = [progress.after, progress.until, progress.counts]
-    following = None if progress.ended else cursors.pack(visit.workspace.secret, kind, rest)
-    return BulkDone(count=body.confirmed, counts=progress.counts, next=following, dry_run=False)
 
 
 @routes.get("/{number}", summary="Read one lead")

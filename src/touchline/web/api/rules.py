@@ -11,7 +11,7 @@ from touchline.model.columns import COLUMNS, LEAD, SEARCH, SEARCH_LEADS, Column
 from touchline.web.api.counted import Counted
 from touchline.web.api.route import router
 from touchline.web.api.shapes import Shape
-from touchline.web.api.texts import LINES, Campaign
+from touchline.web.api.texts import LINES, LONGEST, Campaign
 from touchline.web.visit import Visit, needs
 
 routes = router("rules", "/rules")
@@ -49,7 +49,7 @@ class RuleColumn(Shape):
 @routes.get("/check", summary="Check a rule")
 def check(
     visit: Reads,
-    rule: Annotated[str, Query(min_length=1, max_length=10_000, pattern=LINES, examples=["employees >= 50"])],
+    rule: Annotated[str, Query(min_length=1, max_length=LONGEST, pattern=LINES, examples=["employees >= 50"])],
     place: Annotated[
         Place,
         Query(description="search: a filter of leads; campaign: its rules and routes; lead: texts and snippets."),

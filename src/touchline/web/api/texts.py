@@ -6,6 +6,8 @@ from fastapi import Path, Query
 from pydantic import StringConstraints
 
 ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+LONGEST = 4_000
+"""Characters of a rule: the rule language takes no more."""
 LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 
 Line = Annotated[str, StringConstraints(max_length=500, pattern=ONE_LINE)]
@@ -14,7 +16,7 @@ Said = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=ON
 """A reason or a name: something must be said."""
 Lines = Annotated[str, StringConstraints(max_length=100_000, pattern=LINES)]
 """Text with line breaks and tabs."""
-Rule = Annotated[str, StringConstraints(max_length=10_000, pattern=LINES)]
+Rule = Annotated[str, StringConstraints(max_length=LONGEST, pattern=LINES)]
 """A condition in the rule language."""
 
 Name = Annotated[str, Path(min_length=1, max_length=200, pattern=ONE_LINE)]
@@ -27,7 +29,7 @@ Campaign = Annotated[
 Where = Annotated[
     str | None,
     Query(
-        max_length=10_000,
+        max_length=LONGEST,
         pattern=LINES,
         description="A condition in the rule language.",
         examples=["employees BETWEEN 50 AND 500 AND country = 'de'"],

@@ -4,7 +4,24 @@ from importlib import import_module
 
 from fastapi import APIRouter
 
-MODULES = ("doors", "today", "campaigns", "leads", "leads_bulk", "lead", "events", "audit")
+MODULES = (
+    "doors",
+    "today",
+    "campaigns",
+    "leads",
+    "leads_bulk",
+    "lead",
+    "approvals",
+    "outbox",
+    "sequences",
+    "events",
+    "imports",
+    "runs",
+    "mailboxes",
+    "suppression",
+    "settings",
+    "audit",
+)
 """Modules of this package; each has its `routes`, and adds its entry to the navigation."""
 
 router = APIRouter(include_in_schema=False)

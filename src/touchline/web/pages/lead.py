@@ -255,7 +255,8 @@ def _part(visit: Visit, row: Row, chapter: journey.Chapter, origin: Row | None) 
         why=why(prospect),
         parts=by_axis,
         held=held,
-        closed=[gate for gate in held.gates if not gate.open],
+        # Who is not enrolled waits for nothing but that.
+        closed=[gate for gate in held.gates if not gate.open][: None if held.gates[0].open else 1],
         next_touch=chapter.next_touch,
         zone=zone,
         local=_local(due, zone) if due else "",

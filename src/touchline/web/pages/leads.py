@@ -27,6 +27,8 @@ Reads = Annotated[Visit, needs("leads:read")]
 Sort = Literal["newest", "oldest", "score"]
 Place = Annotated[str | None, Query(max_length=2_000)]
 SHOWN = 50
+BUDGET_SECONDS, STRETCH = search.BUDGET_SECONDS, search.FIRST_STRETCH
+"""How long one request looks, and through how many keys first."""
 
 CHIPS = (
     ("Tier A", "tier = 'a'"),
@@ -181,7 +183,8 @@ def faults(visit: Visit, asked: Asked) -> dict[str, str]:
             try:
                 search.filter_of(unit, asked.campaign or None, where, text)
             except InvalidInput as error:
-                found[field] = f"{error.message} {error.hint or ''}".strip()
+                # The page lists the columns itself.
+                found[field] = f"{error.message} {(error.hint or '').partition('Columns here')[0]}".strip()
         try:
             if asked.campaign:
                 unit.campaigns.get(asked.campaign)
@@ -278,6 +281,8 @@ def _look(visit: Visit, asked: Asked, cursor: str | None, room: int) -> _Listed:
         cursor=cursors.unpack(secret, asked.kind, cursor),
         seconds=elapsed,
         limit=room,
+        budget_seconds=BUDGET_SECONDS,
+        stretch=STRETCH,
     )
     place = cursors.pack(secret, asked.kind, found.cursor) if found.cursor else ""
     left = room - len(found.rows)
@@ -317,9 +322,7 @@ def _total(visit: Visit, asked: Asked) -> int | None:
 
 def _asked_by(row: Row) -> Asked:
     said = row["query"]
-    return Asked(
-        said.get("campaign", ""), said.get("where", ""), said.get("text", ""), said.get("sort", "newest")
-    )
+    return Asked(said.get("campaign", ""), said.get("where", ""), said.get("text", ""), said.get("sort", "newest"))
 
 
 def _tabs(visit: Visit, asked: Asked) -> list[dict[str, Any]]:

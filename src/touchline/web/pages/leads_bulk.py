@@ -18,8 +18,8 @@ from touchline.web.visit import Visit, needs
 routes = APIRouter()
 Writes = Annotated[Visit, needs("leads:write")]
 Key = Annotated[int, Query(ge=1, le=2**63 - 1)]
-SECONDS = 2.0
-"""How long one request changes many."""
+SECONDS, BATCH = 2.0, bulk.BATCH
+"""How long one request changes many, and how many at a time."""
 MOST = 200
 """Rows that can be ticked."""
 NAMED = 8
@@ -88,8 +88,10 @@ def _part(visit: Visit, asked: Asked, order: bulk.Order, confirmed: int, cursor:
     else:
         progress = bulk.Progress(after=place[0], until=place[1], counts=place[2])
     until = elapsed() + SECONDS
-    while not progress.ended and elapsed() < until:
-        bulk.batch(visit.store, asked.selection, order, progress, visit.now)
+    while not progress.ended:
+        bulk.batch(visit.store, asked.selection, order, progress, visit.now, BATCH)
+        if elapsed() >= until:
+            break
     return progress
 
 

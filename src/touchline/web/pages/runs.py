@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -85,7 +85,7 @@ class Chosen:
 
 
 def _chosen(
-    job: Annotated[str, Query(max_length=40, pattern=ONE_LINE)] = "",
+    job: Annotated[Literal["", "all", "daily", "send", "import", "run", "retention", "health"], Query()] = "",
     campaign: Annotated[str, Query(max_length=200, pattern=ONE_LINE)] = "",
     state: Annotated[Literal["", "queued", "running", "done", "unfinished", "failed", "cancelled"], Query()] = "",
 ) -> Chosen:
@@ -282,12 +282,15 @@ def _where(scope: str, hint: str) -> str:
 def _days(visit: Visit, chosen: Chosen) -> dict[str, Any]:
     zone = visit.caller.timezone or "UTC"
     today = visit.now.astimezone(ZoneInfo(zone)).date()
-    found, as_of = visit.site.counts.get(("runs", chosen, zone, today), partial(_by_day, visit.store, chosen, zone, today))
+    found, as_of = visit.site.counts.get(
+        ("runs", chosen, zone, today), partial(_by_day, visit.store, chosen, zone, today)
+    )
+    known: Mapping[tuple[date, str], int] = found or {}
     labels = [today - timedelta(days=DAYS - 1 - place) for place in range(DAYS)]
     series = [
-        {"name": state, "values": [(found or {}).get((day, state), 0) for day in labels]}
+        {"name": state, "values": [known.get((day, state), 0) for day in labels]}
         for state in SERIES
-        if found and any(state == one for _, one in found)
+        if any(state == one for _, one in known)
     ]
     return {"chosen": chosen, "labels": [f"{day:%d %b}" for day in labels], "series": series, "as_of": as_of}
 
@@ -309,4 +312,4 @@ def _by_day(store: Store, chosen: Chosen, zone: str, today: date) -> Counter[tup
             if len(rows) < PART or rows[-1]["queued_at"].astimezone(local).date() < first:
                 break
             before = rows[-1]["id"]
-    return Counter({(day, state): count for (day, state), count in found.items() if day >= first})
+    return Counter({(day, state): count for (day, state), count in found.items() if first <= day <= today})

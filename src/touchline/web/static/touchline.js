@@ -111,11 +111,15 @@
 
   // --- times: shown in the viewer's zone, UTC in the title
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const year = new Date().getFullYear();
+  // The server's clock may be another one, in a rehearsal: what is "ago" counts from there.
+  const told = $('meta[name="now"]');
+  const ahead = told ? new Date(told.content) - Date.now() : 0;
+  const now = () => Date.now() + (Math.abs(ahead) > 120000 ? ahead : 0);
+  const year = new Date(now()).getFullYear();
   const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
   const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
   function ago(at) {
-    const seconds = (at - Date.now()) / 1000;
+    const seconds = (at - now()) / 1000;
     const [unit, size] = UNITS.find(([, least]) => Math.abs(seconds) >= least) || ["minute", 60];
     return Math.abs(seconds) < 45 ? "now" : relative.format(Math.round(seconds / size), unit);
   }
