@@ -4,9 +4,9 @@ import argparse
 import subprocess
 import sys
 
-from benchmarks import cases, scaling
+from benchmarks import api, cases, pages, scaling, search
 
-MODULES = {name: module.__name__ for module in (cases, scaling) for name in module.CASES}
+MODULES = {name: module.__name__ for module in (cases, scaling, search, api, pages) for name in module.CASES}
 
 
 def main() -> int:
