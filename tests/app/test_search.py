@@ -34,7 +34,7 @@ FILTERS = {
 ORDERS = {
     "newest": "l.id DESC",
     "oldest": "l.id",
-    "score": "coalesce(p.tier, 'z'), p.fit DESC, p.opportunity DESC, l.id DESC",
+    "score": "coalesce(p.tier, 'z'), p.fit DESC, l.id DESC",
 }
 
 
@@ -218,8 +218,8 @@ def test_what_is_only_for_searching_no_campaign_may_use(filled: Office) -> None:
         {"sort": "score", "campaign": None},
         {"text": "x" * 201},
         {"text": "a\0b"},
-        {"cursor": ["oldest", 0, 5, 0, [None, None, 3]]},
-        {"cursor": ["newest", 0, 5, 9, [None, None, 3]]},
+        {"cursor": ["oldest", 0, 5, 0, [None, 3]]},
+        {"cursor": ["newest", 0, 5, 9, [None, 3]]},
         {"cursor": ["newest", -1, 5, 0, None]},
         {"cursor": ["newest", 0, "x", 0, None]},
         {"cursor": []},

@@ -15,6 +15,7 @@ import httpx
 import polars as pl
 import pytest
 import uvicorn
+from playwright.sync_api import Browser
 from starlette.types import ASGIApp
 
 from touchline.adapters.clock import FixedClock
@@ -23,6 +24,7 @@ from touchline.app import tokens
 from touchline.model.campaign import Campaign
 from touchline.model.columns import DECISIONS, LEAD, lead_schema, shadows
 from touchline.web.optout import application
+from web.browser import chromium
 from world import CAMPAIGN
 
 SECRET = b"a secret of the tests"
@@ -137,6 +139,13 @@ def _people(url: str, home: Path) -> Iterator[People]:
 def link() -> Callable[[int], str]:
     """A prospect's path on the server."""
     return lambda prospect: f"/o/{tokens.sign(SECRET, prospect)}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium of the system."""
+    with chromium() as made:
+        yield made
 
 
 @pytest.fixture

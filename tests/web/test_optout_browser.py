@@ -1,46 +1,16 @@
 """The opt-out page in a real browser: one click does it, in light and dark, on a telephone and on a desk."""
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-]
+from web.browser import watched
+
 WIDTHS = {390: 844, 1200: 800}
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium of the system."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.fail("This test drives a real browser: install Chromium (Debian, Ubuntu: apt-get install chromium).")
-    with sync_playwright() as play:
-        made = play.chromium.launch(executable_path=found, args=ARGUMENTS, headless=False)
-        yield made
-        made.close()
-
-
-def watched(page: Page) -> list[str]:
-    """What the page complains about: console, policy reports, failed requests."""
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
-    page.on("response", lambda answer: complaints.append(f"{answer.url}: {answer.status}") if not answer.ok else None)
-    return complaints
 
 
 def shot(page: Page, name: str) -> None:

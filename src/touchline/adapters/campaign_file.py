@@ -12,6 +12,7 @@ from typing import Any
 import tomli_w
 
 from touchline.model.campaign import Campaign
+from touchline.model.cells import clean
 from touchline.model.errors import InvalidInput
 
 SHIPPED = "touchline.sequences"
@@ -32,12 +33,7 @@ def read(path: Path) -> Campaign:
     Raises:
         InvalidInput: With the file, the line or key, and what is wrong there.
     """
-    try:
-        document = tomllib.loads(_text_of(path))
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, a number of 5,000 digits, 5,000 brackets
-        raise InvalidInput(
-            f"{path} is not TOML: {error}", hint="Text stands in quotes, and a table's name in [brackets]."
-        ) from None
+    document = _toml(_text_of(path), str(path))
     sequences = document.get("sequences")
     if isinstance(sequences, dict):
         document["sequences"] = {
@@ -53,17 +49,13 @@ def of_text(text: str, where: str = "campaign") -> Campaign:
     Raises:
         InvalidInput: With the line or key, and what is wrong there.
     """
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(
-            f"{where} is not TOML: {error}", hint="Text stands in quotes, and a table's name in [brackets]."
-        ) from None
-    return of_document(document, where)
+    return of_document(_toml(text, where), where)
 
 
 def of_document(document: Mapping[str, Any], where: str = "campaign") -> Campaign:
     """The same of plain values."""
+    if not clean(document):
+        raise InvalidInput(f"A text of {where} has a control character.", hint="Type it again.")
     sequences = document.get("sequences")
     if isinstance(sequences, dict):
         whole = {name: _sequence(body, f"{where}: sequences.{name}", _no_file) for name, body in sequences.items()}
@@ -96,6 +88,15 @@ def example() -> str:
 
 def _packaged(folder: Traversable, name: str, _place: str) -> str:
     return (folder / name).read_text("utf-8")
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, a number of 5,000 digits, 5,000 brackets
+        raise InvalidInput(
+            f"{where} is not TOML: {error}", hint="Text stands in quotes, and a table's name in [brackets]."
+        ) from None
 
 
 def _no_file(name: str, place: str) -> str:

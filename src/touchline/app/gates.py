@@ -244,12 +244,12 @@ def _schedule(scene: _Scene) -> Gate:
         return Gate("schedule", open=True, why=why, opens_at=min(soonest, default=None))
     if any(row["state"] == "active" for row in mine):
         why = "A clock that ran ahead has left a time to come as the newest."
-        return Gate("schedule", open=False, why=why, next_step="Resume the schedule", href="/schedules")
+        return Gate("schedule", open=False, why=why, next_step="Resume the schedule", href="/settings/schedules")
     if mine:
         why = f"{mine[0]['name']} is paused."
-        return Gate("schedule", open=False, why=why, next_step="Resume the schedule", href="/schedules")
+        return Gate("schedule", open=False, why=why, next_step="Resume the schedule", href="/settings/schedules")
     why = "No schedule of the campaign sends."
-    return Gate("schedule", open=False, why=why, next_step="Run touchline serve, which adds it", href="/schedules")
+    return Gate("schedule", open=False, why=why, next_step="Run touchline serve, which adds it", href="/settings/schedules")
 
 
 def _sends(schedule: Row) -> bool:

@@ -13,10 +13,10 @@ from touchline.model.rules import Condition
 from touchline.model.rules.tree import Compare, Joined, Node, OneOf, Operand, Value
 
 Sort: TypeAlias = Literal["newest", "oldest", "score"]
-"""By key, or in a campaign by tier, then fit, then opportunity, the newest first among equals."""
+"""By key, or in a campaign by tier, then fit, the newest first among equals."""
 
-Rank: TypeAlias = tuple[int | None, int | None, int]
-"""Fit, opportunity and key of a lead: its place within its tier."""
+Rank: TypeAlias = tuple[int | None, int]
+"""Fit and key of a lead: its place within its tier."""
 
 Cursor: TypeAlias = list[Any]
 """Where a search goes on, as JSON keeps it: sort, how much has been looked through, the greatest key, tier and place."""
@@ -200,11 +200,11 @@ class _Walk:
         match cursor:
             case None:
                 return
-            case [self.sort, int(scanned), int(high), int(tier), list([_, _, int()]) | None as after]:
+            case [self.sort, int(scanned), int(high), int(tier), list([_, int()]) | None as after]:
                 if scanned >= 0 and 0 <= tier < len(ORDER):
                     self.scanned, self.tier = scanned, tier
                     self.high = self.high if self.sort == "oldest" else high
-                    self.after = (after[0], after[1], after[2]) if after else None
+                    self.after = (after[0], after[1]) if after else None
                     return
         raise InvalidInput("This place belongs to another search.", hint="Start again at the first page.")
 
@@ -228,14 +228,14 @@ class _Walk:
 
     def _by_key(self, size: int, limit: int) -> list[int]:
         newest = self.sort == "newest"
-        at = self.after[2] if self.after else self.high + 1 if newest else self.low - 1
+        at = self.after[1] if self.after else self.high + 1 if newest else self.low - 1
         size = self.high - self.low + 1 if self.asked.quick else size
         low, high = (max(self.low, at - size), at - 1) if newest else (at + 1, min(self.high, at + size))
         # One more than wanted tells whether anything follows.
         found = self.search.between(self.campaign_id, self.asked, low=low, high=high, newest=newest, limit=limit + 1)
         last = found[limit - 1] if len(found) > limit else low if newest else high
         self.scanned += abs(last - at)
-        self.after = (None, None, last)
+        self.after = (None, last)
         self.ended = len(found) <= limit and last == (self.low if newest else self.high)
         return found[:limit]
 
@@ -252,7 +252,7 @@ class _Walk:
         if last is None:
             self.tier += 1
             self.ended = self.tier == len(ORDER)
-        return [rank[2] for rank in found[:limit]]
+        return [rank[1] for rank in found[:limit]]
 
     def _few_by_score(self, limit: int) -> list[int]:
         """As many as a rule can name: read whole each time, and put in order here."""
@@ -267,9 +267,9 @@ class _Walk:
         return [row["id"] for row in found]
 
 
-def _rank(row: Row) -> tuple[int, int, int]:
+def _rank(row: Row) -> tuple[int, int]:
     # Sorting keeps the order of equals, which is newest first.
-    return ORDER.index(row["tier"]), -(row["fit"] or 0), -(row["opportunity"] or 0)
+    return ORDER.index(row["tier"]), -(row["fit"] or 0)
 
 
 def where_of(line: Mapping[str, Any]) -> str:

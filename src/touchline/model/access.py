@@ -45,6 +45,7 @@ _RUN_BY_OPERATORS = (
     "mailboxes",
     "runs",
     "schedules",
+    "events",
     "views",
 )
 ROLES: Mapping[str, frozenset[str]] = {

@@ -19,3 +19,18 @@ def restored_text(text: str) -> str:
 def restored(expr: pl.Expr) -> pl.Expr:
     """`restored_text` of a column."""
     return pl.when(expr.str.contains(r"^'[=+\-@\t\r']")).then(expr.str.slice(1)).otherwise(expr)
+
+
+def clean(value: object) -> bool:
+    """Whether no text anywhere in a JSON value has a control character other than tab and line breaks."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                if any(char < " " and char not in "\t\n\r" for char in text) or "\x7f" in text:
+                    return False
+            case dict() as inner:
+                waiting += [*inner, *inner.values()]
+            case list() as inner:
+                waiting += inner
+    return True

@@ -126,7 +126,7 @@ def bare(
     return HTMLResponse(text, status, {"Cache-Control": "no-store"} | dict(headers or {}))
 
 
-def done(request: Request, target: str, said: str, kind: str = "success") -> Response:
+def done(request: Request, target: str, said: str, kind: str = "good") -> Response:
     """After a form: go to a page that says what was done. htmx is told by header, a browser by redirect."""
     response: Response
     if request.headers.get("hx-request"):
@@ -150,4 +150,4 @@ def _flashed(request: Request) -> list[dict[str, str]]:
         kind, _, said = bytes.fromhex(text).decode().partition(":")
     except ValueError:  # not written by us
         return []
-    return [{"kind": kind if kind in ("success", "warning", "danger") else "info", "text": said}]
+    return [{"kind": kind if kind in ("good", "warn", "bad") else "info", "text": said}]

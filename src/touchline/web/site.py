@@ -91,6 +91,7 @@ def application(workspace: Workspace) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: f"{route.tags[0] if route.tags else 'pages'}_{route.name.strip('_')}",
     )
     app.state.site = Site(
         workspace, Counts(workspace.clock), Limiter(workspace.settings.serve.requests_per_minute, workspace.clock)

@@ -1,8 +1,8 @@
 """Who is asking, and what they may: the one dependency of every route that is not public."""
 
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -90,9 +90,10 @@ class Visit:
         """What forms of this session carry."""
         return access.csrf_of(self.session) if self.session else ""
 
+    @contextmanager
     def changing(
         self, action: str, of: str, look: Callable[[], Mapping[str, Any] | None] | None = None
-    ) -> AbstractContextManager[Change]:
+    ) -> Iterator[Change]:
         """Audit what the block does.
 
         Args:
@@ -100,7 +101,7 @@ class Visit:
             of: What is changed, such as `campaign:spring`.
             look: Reads what is changed, before and after.
         """
-        return changing(
+        with changing(
             self.store,
             self.caller,
             action,
@@ -108,7 +109,10 @@ class Visit:
             self.workspace.clock,
             request_id=self.request.state.request_id,
             look=look,
-        )
+        ) as change:
+            yield change
+        # What was counted before is as it was; whoever looks next has it counted anew.
+        self.site.counts.touch()
 
 
 class Needs:

@@ -55,7 +55,7 @@ def test_faults_of_a_campaign_name_their_place(api):
     problem = api.post("/campaigns", {"document": document}, 422)
     assert problem["code"] == "invalid_input"
     assert "did you mean 'short'?" in problem["detail"]
-    assert api.post("/campaigns", {"toml": "name = spring"}, 422)["detail"].startswith("This is not TOML")
+    assert api.post("/campaigns", {"toml": "name = spring"}, 422)["detail"].startswith("campaign is not TOML")
     assert api.post("/campaigns", {}, 422)["code"] == "invalid_request"
     assert api.post("/campaigns", {"toml": "", "document": {}}, 422)["code"] == "invalid_request"
 

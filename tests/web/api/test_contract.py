@@ -61,10 +61,13 @@ def test_no_operation_breaks_and_each_answers_as_its_schema_says(api: Api, serve
     config = SchemathesisConfig(projects=ProjectsConfig(default=ProjectConfig(generation=generation)))
     with furnished(api, served) as place:
         schema = openapi.from_url(f"{api.client.base_url}/api/v1/openapi.json", config=config)
-        wrong = []
-        for result in schema.get_all_operations():
-            operation = result.ok()
-            route = Route(operation.method.upper(), operation.path, frozenset())
-            for mode in GenerationMode:
-                wrong.append(_broken_by(operation, mode, place.headers["owner"], place.values(route)))
+        wrong = [
+            _broken_by(operation, mode, place.headers["owner"], place.values(_route(operation)))
+            for operation in (result.ok() for result in schema.get_all_operations())
+            for mode in GenerationMode
+        ]
     assert [one for one in wrong if one] == []
+
+
+def _route(operation: APIOperation) -> Route:
+    return Route(operation.method.upper(), operation.path, frozenset())

@@ -4,8 +4,8 @@ import re
 
 import httpx
 import pytest
-from app.office import TUESDAY
 
+from app.office import TUESDAY
 from touchline.app import access, campaigns
 from web.pages.conftest import HOSTILE, Person, person, words
 

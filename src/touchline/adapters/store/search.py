@@ -11,7 +11,7 @@ from touchline.app.search import TIERS, Filter, Rank
 from touchline.model.columns import DECISIONS, LEAD, SEARCH_LEADS, STANDING, Column
 from touchline.model.rules import Condition, Dialect
 
-RANK = (prospects.c.fit, prospects.c.opportunity, prospects.c.lead_id)
+RANK = (prospects.c.fit, prospects.c.lead_id)
 """The order within a tier, best first when read backwards."""
 
 SHOWN = (
@@ -77,7 +77,7 @@ class Search:
         """The rank that ends the next `size` prospects of a tier; None where the tier ends before."""
         query = self._tier(select(*RANK), campaign_id, tier, after, None).limit(1).offset(size - 1)
         row = self.connection.execute(query).one_or_none()
-        return (row[0], row[1], row[2]) if row else None
+        return (row[0], row[1]) if row else None
 
     def passed(self, campaign_id: int, tier: str | None, after: Rank | None, until: Rank | None) -> int:
         """How many prospects of a tier stand behind `after` and up to `until`."""
@@ -89,7 +89,7 @@ class Search:
     ) -> list[Rank]:
         """Ranks of a tier's prospects behind `after` and up to `until` that meet the filter, best first."""
         query = self._filtered(self._tier(select(*RANK), campaign_id, tier, after, until), campaign_id, asked)
-        return [(row[0], row[1], row[2]) for row in self.connection.execute(query.limit(limit))]
+        return [(row[0], row[1]) for row in self.connection.execute(query.limit(limit))]
 
     def _tier(
         self, query: Select[Any], campaign_id: int, tier: str | None, after: Rank | None, until: Rank | None
@@ -97,9 +97,9 @@ class Search:
         query = query.where(prospects.c.campaign_id == campaign_id)
         if tier is None:
             # Nobody has been scored here, so the key alone is the rank.
-            query = query.where(*(prospects.c[name].is_(None) for name in ("tier", "fit", "opportunity")))
-            query = query.where(*([prospects.c.lead_id < after[2]] if after else []))
-            query = query.where(*([prospects.c.lead_id >= until[2]] if until else []))
+            query = query.where(*(prospects.c[name].is_(None) for name in ("tier", "fit")))
+            query = query.where(*([prospects.c.lead_id < after[1]] if after else []))
+            query = query.where(*([prospects.c.lead_id >= until[1]] if until else []))
             return query.order_by(prospects.c.lead_id.desc())
         # A literal, so that the planner sees which part of the index is meant.
         query = query.where(prospects.c.tier == literal_column(f"'{TIERS[TIERS.index(tier)]}'"))

@@ -205,15 +205,14 @@ RECHECKED = _partial(
     "ix_prospects_recheck", prospects.c.recheck_at.is_not(None), prospects.c.campaign_id, prospects.c.recheck_at
 )
 
-# A campaign's prospects by lead, and by tier and score within it: both small, and filled at few places. Not by `id`, or
-# SQLite would take the first for the pages of those that have work to do.
+# A campaign's prospects by lead, and by tier and fit. Filled at a few hundred places: opportunity in it too, at thousands,
+# would cost an import three times as much. Not by `id`, or SQLite would take the first for the pages of who has work to do.
 Index("ix_prospects_campaign_id", prospects.c.campaign_id, prospects.c.lead_id)
 Index(
     "ix_prospects_score",
     prospects.c.campaign_id,
     prospects.c.tier,
     prospects.c.fit,
-    prospects.c.opportunity,
     prospects.c.lead_id,
 )
 

@@ -1,7 +1,5 @@
 """Campaigns over the API: applied, started and paused, their versions, what holds them back; and the stop for all."""
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -14,12 +12,11 @@ from touchline.adapters import campaign_file
 from touchline.app import campaign_detail, campaigns, counts, gates, search
 from touchline.app.ports import StoredCampaign, Unit
 from touchline.model.campaign import Campaign
-from touchline.model.errors import InvalidInput
 from touchline.web.api import cursors, etags
 from touchline.web.api.counted import Counted
 from touchline.web.api.route import router
 from touchline.web.api.shapes import Body, Cursor, DryRun, Limit, Page, Shape
-from touchline.web.api.texts import Line, Name, clean
+from touchline.web.api.texts import Line, Name
 from touchline.web.api.trial import tried
 from touchline.web.visit import Visit, needs
 
@@ -75,15 +72,9 @@ class CampaignContent(Body):
         Raises:
             InvalidInput: One line a fault.
         """
-        given: Mapping[str, Any] = self.document or {}
         if self.toml is not None:
-            try:
-                given = tomllib.loads(self.toml)
-            except (ValueError, RecursionError) as error:
-                raise InvalidInput(f"This is not TOML: {error}", hint="Text stands in quotes.") from None
-        if not clean(given):
-            raise InvalidInput("A text of the campaign has a control character.", hint="Type it again.")
-        return Campaign.parse(_with_shipped(given), "campaign")
+            return campaign_file.of_text(self.toml)
+        return campaign_file.of_document(self.document or {})
 
 
 class CampaignApplied(Shape):
@@ -209,9 +200,7 @@ def list_(visit: Reads, limit: Limit = 50, cursor: Cursor = None) -> Page[Campai
     return Page(items=items, next=following)
 
 
-@routes.post(
-    "/campaigns", summary="Apply a campaign", responses={201: {"model": CampaignApplied, "description": "It is new."}}
-)
+@routes.post("", summary="Apply a campaign", responses={201: {"model": CampaignApplied, "description": "It is new."}})
 def apply(
     visit: Writes, request: Request, response: Response, body: CampaignContent, dry_run: DryRun = False
 ) -> CampaignApplied:
@@ -347,17 +336,3 @@ def _glance(visit: Visit, name: str) -> dict[str, Any] | None:
 
 def _changed(visit: Visit, name: str, before: str) -> CampaignState:
     return CampaignState(name=name, before=before, state=campaigns.get(visit.store, name).state)
-
-
-def _with_shipped(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document with shipped sequences in place of `{"use": "direct"}`."""
-    sequences, shipped = document.get("sequences"), campaign_file.shipped()
-    if not isinstance(sequences, dict):
-        return document
-    whole = {
-        name: shipped[body["use"]]
-        if isinstance(body, dict) and list(body) == ["use"] and str(body["use"]) in shipped
-        else body
-        for name, body in sequences.items()
-    }
-    return {**document, "sequences": whole}

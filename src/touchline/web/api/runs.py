@@ -157,6 +157,17 @@ def _glance(visit: Visit, key: int) -> dict[str, Any]:
     return {name: row[name] for name in ("state", "cancel")}
 
 
+EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["progress", "end", "pause"]},
+        "data": {"type": "string", "description": "The run as JSON, without its batches."},
+    },
+}
+"""One event of a stream."""
+
+
 class Streams:
     """How many streams this process has open."""
 
@@ -178,7 +189,7 @@ class Stream(StreamingResponse):
     "/{number}/events",
     summary="Follow a run",
     response_class=Response,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Its progress."}},
+    responses={200: {"content": {"text/event-stream": {"schema": EVENT}}, "description": "Its progress."}},
 )
 async def events(
     visit: Annotated[Visit, needs("runs:read")],

@@ -9,12 +9,13 @@ from pydantic import AfterValidator, Field
 from touchline.adapters import campaign_file
 from touchline.app import campaign_detail, campaigns, sequences
 from touchline.model.access import zone_of
+from touchline.model.cells import clean
 from touchline.web.api import etags
 from touchline.web.api.campaigns import CampaignApplied
 from touchline.web.api.counted import Counted
 from touchline.web.api.route import router
 from touchline.web.api.shapes import Body, DryRun, Shape
-from touchline.web.api.texts import ONE_LINE, Name, Said, clean
+from touchline.web.api.texts import ONE_LINE, Name, Said
 from touchline.web.api.touches import Mail, mail_of
 from touchline.web.api.trial import tried
 from touchline.web.visit import Visit, needs

@@ -35,18 +35,3 @@ Where = Annotated[
         examples=["employees BETWEEN 50 AND 500 AND country = 'de'"],
     ),
 ]
-
-
-def clean(value: object) -> bool:
-    """Whether no text anywhere in a JSON value has a control character other than tab and line breaks."""
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case str() as text:
-                if any(char < " " and char not in "\t\n\r" for char in text) or "\x7f" in text:
-                    return False
-            case dict() as inner:
-                waiting += [*inner, *inner.values()]
-            case list() as inner:
-                waiting += inner
-    return True

@@ -14,9 +14,10 @@ from starlette.responses import HTMLResponse, Response
 from touchline.app import approvals, journey
 from touchline.app.ports import Row
 from touchline.model.calendar import place_of
+from touchline.model.cells import clean
 from touchline.model.errors import InvalidInput, NotFound, Refused
 from touchline.web import frame
-from touchline.web.api.texts import ONE_LINE, clean
+from touchline.web.api.texts import ONE_LINE
 from touchline.web.pages.leads import name_of
 from touchline.web.visit import Visit, needs
 
@@ -30,7 +31,7 @@ Place = Annotated[int, Query(ge=0, le=2**63 - 2)]
 FormPlace = Annotated[int, Form(ge=0, le=2**63 - 2)]
 Campaign = Annotated[str, Form(max_length=200, pattern=ONE_LINE)]
 Reason = Annotated[str, Form(max_length=500, pattern=ONE_LINE)]
-Ids = Annotated[list[Annotated[int, Field(ge=1, le=2**63 - 1)]], Form(max_length=500)]
+Ids = Annotated[list[Annotated[int, Field(ge=1, le=2**63 - 1)]], Form(max_length=500, default_factory=list)]
 Said = Annotated[str, Form(max_length=200_000)]
 SHOWN = 25
 
@@ -111,9 +112,7 @@ def edit(
 
 
 @routes.post("/approvals/approve")
-def approve(
-    visit: Writes, ids: Ids = [], only: FormPlace = 0, campaign: Campaign = "", after: FormPlace = 0
-) -> Response:
+def approve(visit: Writes, ids: Ids, only: FormPlace = 0, campaign: Campaign = "", after: FormPlace = 0) -> Response:
     """Say yes to those that are ticked, or to the one whose button was pressed."""
     chosen = _chosen(ids, only)
     with visit.changing("touch.approve", _of(chosen)) as change:
@@ -127,7 +126,7 @@ def approve(
 @routes.post("/approvals/reject")
 def reject(
     visit: Writes,
-    ids: Ids = [],
+    ids: Ids,
     only: FormPlace = 0,
     reason: Reason = "",
     campaign: Campaign = "",
@@ -147,17 +146,17 @@ def reject(
 def _page(
     visit: Visit, campaign: str, after: int, touch: int, *, typed: Typed | None = None, status: int = 200
 ) -> Response:
-    rows = _queue(visit, campaign, after)
-    if touch and (not rows or touch > rows[-1].touch_id):
+    rows, named = _queue(visit, campaign, after), touch
+    if touch and (not rows or touch > rows[:SHOWN][-1].touch_id):
         # It stands further behind; where nothing does, the queue begins again.
         after = touch - 1
         if not (rows := _queue(visit, campaign, after)):
-            after = 0
+            after = touch = 0
             rows = _queue(visit, campaign, after)
     shown = rows[:SHOWN]
-    chosen = next((row.touch_id for row in shown if row.touch_id >= touch), shown[-1].touch_id if shown else None)
+    chosen = next((row.touch_id for row in shown if row.touch_id >= touch), None)
     if typed is not None:
-        chosen = touch
+        chosen = named
     with visit.store.reading() as unit:
         names = unit.campaigns.names()
     values = {
@@ -168,7 +167,7 @@ def _page(
         "campaign": campaign,
         "after": after,
         "chosen": chosen,
-        "focus": bool(touch),
+        "focus": bool(named),
         "total": approvals.waiting_count(visit.store, campaign or None),
         "following": _url(campaign, shown[-1].touch_id, 0) if len(rows) > SHOWN else "",
         "first": _url(campaign, 0, 0) if after else "",

@@ -75,7 +75,7 @@ def stop_all(visit: Writes, reason: Word = "") -> Response:
     with visit.changing("campaigns.stop", "workspace") as change:
         campaigns.stop_all(visit.store, reason.strip() or "stopped by hand", visit.now)
         change.after = {"reason": reason}
-    return frame.done(visit.request, "/campaigns", "Everything is stopped. Nothing more leaves.", "warning")
+    return frame.done(visit.request, "/campaigns", "Everything is stopped. Nothing more leaves.", "warn")
 
 
 @routes.post("/campaigns/start-all")

@@ -94,7 +94,10 @@ def message(
         raise NotFound(f"Lead {number} has no touch {touch}.", hint="Open it from the lead's page.")
     with visit.store.reading() as unit:
         tries = unit.journal.deliveries([touch])
-    values = {"lead_id": number, "name": name_of(rendered.touch), "mail": rendered, "tries": tries}
+    # The date of what has left stands with its attempt; here it would be that of the look.
+    left = rendered.touch["state"] == "sent"
+    headers = [(name, value) for name, value in rendered.headers if not (left and name == "Date")]
+    values = {"lead_id": number, "name": name_of(rendered.touch), "mail": rendered, "headers": headers, "tries": tries}
     return frame.page(visit, "lead_message.html", values)
 
 
@@ -182,7 +185,7 @@ def settle(
 def _bulk_of_one(visit: Visit, number: int, prospect: int, action: bulk.Action, reason: str) -> dict[str, int]:
     campaign = _prospect(visit, number, prospect)["campaign"]
     # A range of one key: the same rules as for many.
-    progress = bulk.Progress(after=prospect - 1, until=prospect)
+    progress = bulk.Progress(after=number - 1, until=number)
     with visit.changing(f"leads.{action}", f"prospect:{prospect}") as change:
         order = bulk.Order(action, reason, by=visit.caller.name)
         bulk.batch(visit.store, bulk.Selection(campaign, None), order, progress, visit.now)

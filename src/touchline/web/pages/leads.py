@@ -240,12 +240,10 @@ class _Line:
     """A row of the list.
 
     Attributes:
-        key: Of the prospect in a campaign, else of the lead.
         standings: Its prospects with `campaign`, `why` and `next` (a touch or None).
     """
 
     lead: Row
-    key: int
     name: str
     standings: list[Row]
 
@@ -307,7 +305,6 @@ def _lines(visit: Visit, asked: Asked, found: list[Row]) -> list[_Line]:
     return [
         _Line(
             row,
-            row["prospect_id"] if asked.campaign else row["id"],
             name_of(row),
             [{**one, "why": why(one), "next": following.get(one["id"])} for one in each],
         )

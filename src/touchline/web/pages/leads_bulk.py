@@ -119,9 +119,13 @@ def _ask(
     order: bulk.Order | None = None,
 ) -> Response:
     chosen = asked.selection
-    if everybody:
+    count: int | None
+    if everybody and error:
+        # The number that was known has just proved to be wrong.
+        count, named = bulk.preview(visit.store, chosen).count, list[Row]()
+    elif everybody:
         count, _ = counts.matching(visit.site.counts, visit.store, chosen.campaign, chosen.where, chosen.text)
-        named: list[Row] = []
+        named = []
     else:
         with visit.store.reading() as unit:
             campaign_id = unit.campaigns.get(asked.campaign).id if asked.campaign else None

@@ -76,22 +76,22 @@ def page(
         names = unit.campaigns.names()
         uncertain = Count.upto(unit.desk.uncertain(MOST + 1))
     wanted = {"claimed": "sending", "deferred": "planned", "": "uncertain" if uncertain.value else "planned"}
-    state = wanted.get(state, state)
-    of = campaign or (names[0] if names and state not in UNSETTLED else "")
-    if state in UNSETTLED:
-        listed = _unsettled(visit, state, of, cursor)
+    shown = wanted.get(state, state)
+    of = campaign or (names[0] if names and shown not in UNSETTLED else "")
+    if shown in UNSETTLED:
+        listed = _unsettled(visit, shown, of, cursor)
     else:
-        listed = _by_lead(visit, state, of, cursor) if of else Listed([], None)
+        listed = _by_lead(visit, shown, of, cursor) if of else Listed([], None)
     values = {
-        "state": state,
+        "state": shown,
         "campaign": of,
         "chosen": campaign,
         "campaigns": names,
         "listed": listed,
-        "meaning": MEANING[state],
-        "tabs": _tabs(visit, state, campaign, of, uncertain),
-        "following": _url(state, campaign, cursor=listed.following) if listed.following else "",
-        "first": _url(state, campaign) if cursor else "",
+        "meaning": MEANING[shown],
+        "tabs": _tabs(visit, shown, campaign, of, uncertain),
+        "following": _url(shown, campaign, cursor=listed.following) if listed.following else "",
+        "first": _url(shown, campaign) if cursor else "",
     }
     return frame.page(visit, "outbox.html", values)
 

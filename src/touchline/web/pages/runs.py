@@ -172,18 +172,20 @@ def retry(visit: Writes, number: Number) -> Response:
 
 
 @routes.get("/runs/{number}/progress")
-async def progress(visit: Reads, number: Number) -> Response:
-    """Server-sent events for whoever looks at a page: how far it is, and that it has ended."""
+async def progress(
+    visit: Reads, number: Number, seconds: Annotated[int, Query(ge=0, le=LONGEST)] = LONGEST
+) -> Response:
+    """Server-sent events for whoever looks at a page: how far it is, and that it has ended. A browser asks again."""
     first = await run_in_threadpool(_told, visit, number)
     if Streams.open >= STREAMS:
         raise Stop(503, f"{STREAMS} runs are being followed already.", headers={"Retry-After": "10"})
     Streams.open += 1
-    return Stream(_follow(visit, number, first), media_type="text/event-stream", headers=LIVE)
+    return Stream(_follow(visit, number, first, seconds), media_type="text/event-stream", headers=LIVE)
 
 
-async def _follow(visit: Visit, key: int, first: dict[str, Any]) -> AsyncIterator[str]:
+async def _follow(visit: Visit, key: int, first: dict[str, Any], seconds: int) -> AsyncIterator[str]:
     news, told, silent = first, "", 0
-    for look in range(int(LONGEST / PAUSE)):
+    for look in range(int(seconds / PAUSE) + 1):
         if look:
             await anyio.sleep(PAUSE)
             news = await run_in_threadpool(_told, visit, key)

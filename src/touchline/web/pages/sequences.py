@@ -16,10 +16,11 @@ from starlette.responses import Response
 from touchline.adapters.clock import elapsed
 from touchline.app import campaign_detail, campaigns, search, sequences
 from touchline.app.approvals import Rendered
+from touchline.model.cells import clean
 from touchline.model.columns import SEARCH
 from touchline.model.errors import InvalidInput, NotFound, Refused
 from touchline.web import frame
-from touchline.web.api.texts import ONE_LINE, clean
+from touchline.web.api.texts import ONE_LINE
 from touchline.web.visit import Visit, needs
 
 routes = APIRouter()
@@ -39,7 +40,9 @@ PLACE = re.compile(
     r"(?::| (?=uses)) ?(?P<said>.*)",
     re.DOTALL,
 )
-PASSAGE = re.compile(r"snippets\.(?P<name>[^\[]+)\[(?P<place>\d+)\]\.(?P<field>\w+)(?::| (?=uses)) ?(?P<said>.*)", re.DOTALL)
+PASSAGE = re.compile(
+    r"snippets\.(?P<name>[^\[]+)\[(?P<place>\d+)\]\.(?P<field>\w+)(?::| (?=uses)) ?(?P<said>.*)", re.DOTALL
+)
 
 
 async def _sent(request: Request) -> FormData:
@@ -81,7 +84,8 @@ class Typed:
         step["wait_days"] = int(days) if re.fullmatch(r"-?\d{1,6}", days) else days
         step |= {key: value for key in ("subject", "html") if (value := getattr(self, key)).strip()}
         step["variants"] = [
-            {key: value for key, value in one.items() if value.strip() or key in ("name", "text")} for one in self.variants
+            {key: value for key, value in one.items() if value.strip() or key in ("name", "text")}
+            for one in self.variants
         ]
         return step
 
@@ -185,7 +189,9 @@ def calendar(visit: Reads, name: Name) -> Response:
     first = visit.now.astimezone(ZoneInfo(zone)).date()
     cap = sum(mailbox.daily_cap for mailbox in stored.campaign.mailboxes)
     days = [first + timedelta(days=place) for place in range(30)]
-    rows = [{"day": day, "due": due[day].touches.value if day in due else 0, "of": due.get(day)} for day in days]
+    rows: list[dict[str, Any]] = [
+        {"day": day, "due": due[day].touches.value if day in due else 0, "of": due.get(day)} for day in days
+    ]
     values = {
         "name": name,
         "rows": rows,
@@ -274,9 +280,7 @@ def _previewed(
     return _editor(visit, found, typed, lead=lead, variant=variant, shown=shown)
 
 
-def _preview(
-    visit: Visit, name: str, typed: Typed, variant: str, lead: str, changes: dict[str, Any] | None
-) -> Shown:
+def _preview(visit: Visit, name: str, typed: Typed, variant: str, lead: str, changes: dict[str, Any] | None) -> Shown:
     if not lead:
         return Shown(error="Write the address of a lead, or choose one that is offered.")
     known = {one["name"] for one in typed.variants}
@@ -331,9 +335,7 @@ def _stored(found: sequences.Sequences, sequence: str, number: int) -> Typed:
         subject=step.subject or "",
         text=step.text,
         html=step.html or "",
-        variants=[
-            {key: getattr(one, key) or "" for key in ("name", "when", *TEXTS)} for one in step.variants
-        ],
+        variants=[{key: getattr(one, key) or "" for key in ("name", "when", *TEXTS)} for one in step.variants],
     )
 
 
@@ -344,15 +346,26 @@ def _typed(form: FormData) -> Typed:
         # An empty row is the one that waits for a new variant.
         if f"variant-{place}-remove" not in form and (one["name"].strip() or one["text"].strip()):
             variants.append(one)
-    given = {key: str(form.get(key, "")) for key in ("sequence", "name", "wait_days", *TEXTS)}
-    return Typed(number=max(1, min(_number(form, "step"), 51)), version=_number(form, "version"), variants=variants, **given)
+    return Typed(
+        number=max(1, min(_number(form, "step"), 51)),
+        version=_number(form, "version"),
+        variants=variants,
+        sequence=str(form.get("sequence", "")),
+        name=str(form.get("name", "")),
+        wait_days=str(form.get("wait_days", "")),
+        subject=str(form.get("subject", "")),
+        text=str(form.get("text", "")),
+        html=str(form.get("html", "")),
+    )
 
 
 def _place_errors(typed: Typed, error: InvalidInput, name: str) -> None:
     """Each fault to the field in which it is."""
     for line in error.message.removeprefix(f"campaign {name}: ").splitlines():
         found = PLACE.fullmatch(line)
-        mine = found and found["sequence"] == typed.sequence and found["step"] in (typed.name.strip(), str(typed.number))
+        mine = (
+            found and found["sequence"] == typed.sequence and found["step"] in (typed.name.strip(), str(typed.number))
+        )
         if not mine or found is None:
             typed.wrong.append(line)
             continue
@@ -381,9 +394,7 @@ def _typed_passages(form: FormData) -> list[dict[str, str]]:
     return found
 
 
-def _passage_errors(
-    typed: list[dict[str, str]], error: InvalidInput, name: str
-) -> tuple[dict[str, str], list[str]]:
+def _passage_errors(typed: list[dict[str, str]], error: InvalidInput, name: str) -> tuple[dict[str, str], list[str]]:
     errors, wrong = dict[str, str](), list[str]()
     for line in error.message.removeprefix(f"campaign {name}: ").splitlines():
         found = PASSAGE.fullmatch(line)
@@ -397,7 +408,7 @@ def _passage_errors(
 
 def _lacking(visit: Visit, found: sequences.Sequences, typed: Typed) -> dict[str, Any]:
     """What leads lack for this step as it is stored; None while it is being counted."""
-    empty = {"lacks": [], "counted": None, "lacking_href": "", "short": {}}
+    empty: dict[str, Any] = {"lacks": [], "counted": None, "lacking_href": "", "short": {}}
     if typed.sequence not in found.document["sequences"]:
         return empty
     name, sequence = found.campaign, typed.sequence
@@ -428,7 +439,14 @@ def _offered(visit: Visit, campaign: str) -> list[str]:
     if not visit.caller.may("leads:read"):
         return []
     found = search.page(
-        visit.store, campaign=campaign, where=None, text=None, sort="newest", cursor=None, seconds=elapsed, limit=OFFERED
+        visit.store,
+        campaign=campaign,
+        where=None,
+        text=None,
+        sort="newest",
+        cursor=None,
+        seconds=elapsed,
+        limit=OFFERED,
     )
     return [row["email"] for row in found.rows if row["email"]]
 

@@ -70,9 +70,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_login_failures")),
     )
     op.create_index("ix_prospects_campaign_id", "prospects", ["campaign_id", "lead_id"], unique=False)
-    op.create_index(
-        "ix_prospects_score", "prospects", ["campaign_id", "tier", "fit", "opportunity", "lead_id"], unique=False
-    )
+    op.create_index("ix_prospects_score", "prospects", ["campaign_id", "tier", "fit", "lead_id"], unique=False)
     op.create_table(
         "sessions",
         sa.Column("digest", sa.Text(), nullable=False),
