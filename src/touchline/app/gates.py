@@ -249,7 +249,9 @@ def _schedule(scene: _Scene) -> Gate:
         why = f"{mine[0]['name']} is paused."
         return Gate("schedule", open=False, why=why, next_step="Resume the schedule", href="/settings/schedules")
     why = "No schedule of the campaign sends."
-    return Gate("schedule", open=False, why=why, next_step="Run touchline serve, which adds it", href="/settings/schedules")
+    return Gate(
+        "schedule", open=False, why=why, next_step="Run touchline serve, which adds it", href="/settings/schedules"
+    )
 
 
 def _sends(schedule: Row) -> bool:

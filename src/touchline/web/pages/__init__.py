@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from fastapi import APIRouter
+from starlette.routing import BaseRoute
 
 MODULES = (
     "doors",
@@ -24,6 +24,6 @@ MODULES = (
 )
 """Modules of this package; each has its `routes`, and adds its entry to the navigation."""
 
-router = APIRouter(include_in_schema=False)
-for _name in MODULES:
-    router.include_router(import_module(f"touchline.web.pages.{_name}").routes)
+routes: list[BaseRoute] = [
+    route for name in MODULES for route in import_module(f"touchline.web.pages.{name}").routes.routes
+]

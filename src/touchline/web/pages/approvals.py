@@ -21,8 +21,16 @@ from touchline.web.api.texts import ONE_LINE
 from touchline.web.pages.leads import name_of
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
-frame.entry("/approvals", "Approvals", "checks", "touches:read", 30)
+routes = APIRouter(include_in_schema=False)
+
+
+def _waiting(visit: Visit) -> int | None:
+    """How many messages wait for a yes, as far as is known."""
+    found, _ = visit.site.counts.get("approvals", lambda: approvals.waiting_count(visit.store).value)
+    return found
+
+
+frame.entry("/approvals", "Approvals", "checks", "touches:read", 30, _waiting)
 
 Reads = Annotated[Visit, needs("touches:read")]
 Writes = Annotated[Visit, needs("touches:write")]
@@ -140,7 +148,7 @@ def reject(
     said = f"{done.rejected} rejected; they get nothing more from their campaign."
     if done.gone:
         said += f" {done.gone} had left or ended already."
-    return frame.done(visit.request, _url(campaign, after, min(chosen)), said, "warning" if done.gone else "success")
+    return frame.done(visit.request, _url(campaign, after, min(chosen)), said, "warn" if done.gone else "good")
 
 
 def _page(

@@ -10,7 +10,7 @@ from touchline.app import audit
 from touchline.web import frame
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/audit", "Audit", "history", "audit:read", 100)
 SHOWN = 50
 

@@ -13,7 +13,7 @@ from touchline.model.errors import InvalidInput, NotFound, TouchlineError
 from touchline.web import frame
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/campaigns", "Campaigns", "target-arrow", "campaigns:read", 10)
 
 Reads = Annotated[Visit, needs("campaigns:read")]

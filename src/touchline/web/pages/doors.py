@@ -12,7 +12,7 @@ from touchline.model.errors import InvalidInput, Refused
 from touchline.web import frame
 from touchline.web.visit import COOKIE, Site, Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 Text = Annotated[str, Form(max_length=300)]
 
 

@@ -16,7 +16,7 @@ from touchline.web.api.texts import ONE_LINE
 from touchline.web.pages.leads import name_of
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 KINDS: tuple[str, ...] = get_args(Kind)
 SHOWN = 50
 STRETCH = 200

@@ -17,7 +17,7 @@ from touchline.web.api.imports import SAMPLE_CHARS, SAMPLED, SAMPLES, aside_as_c
 from touchline.web.api.texts import ONE_LINE, Number
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/import", "Import", "file-import", "imports:read", 40)
 
 Reads = Annotated[Visit, needs("imports:read")]

@@ -19,7 +19,7 @@ from touchline.web.api.texts import ONE_LINE
 from touchline.web.pages.leads import Asked, name_of, why
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 Reads = Annotated[Visit, needs("leads:read")]
 Writes = Annotated[Visit, needs("leads:write")]
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]

@@ -20,7 +20,7 @@ from touchline.web.api import cursors
 from touchline.web.api.texts import LINES, ONE_LINE
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/leads", "Leads", "users", "leads:read", 20)
 
 Reads = Annotated[Visit, needs("leads:read")]

@@ -15,7 +15,7 @@ from touchline.web.api.texts import LINES, ONE_LINE
 from touchline.web.pages.leads import Asked, Filtered, asked_of, faults, name_of
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 Writes = Annotated[Visit, needs("leads:write")]
 Key = Annotated[int, Query(ge=1, le=2**63 - 1)]
 SECONDS, BATCH = 2.0, bulk.BATCH

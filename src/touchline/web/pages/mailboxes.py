@@ -13,7 +13,7 @@ from touchline.web.api.mailboxes import PATIENCE
 from touchline.web.api.texts import ONE_LINE
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/mailboxes", "Mailboxes", "mailbox", "mailboxes:read", 60)
 
 

@@ -18,7 +18,7 @@ from touchline.web.api.texts import ONE_LINE
 from touchline.web.pages.leads import name_of
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/outbox", "Outbox", "send", "touches:read", 35)
 
 Reads = Annotated[Visit, needs("touches:read")]

@@ -26,7 +26,7 @@ from touchline.web.api.texts import ONE_LINE, Number
 from touchline.web.problems import Stop
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/runs", "Runs", "activity", "runs:read", 50)
 
 Reads = Annotated[Visit, needs("runs:read")]

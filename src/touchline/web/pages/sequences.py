@@ -23,7 +23,7 @@ from touchline.web import frame
 from touchline.web.api.texts import ONE_LINE
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 
 Reads = Annotated[Visit, needs("sequences:read")]
 Writes = Annotated[Visit, needs("sequences:write")]

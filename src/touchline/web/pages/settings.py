@@ -24,7 +24,7 @@ from touchline.web import frame, problems
 from touchline.web.api.texts import ONE_LINE, Name, Number
 from touchline.web.visit import COOKIE, Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/settings", "Settings", "settings", "health:read", 90)
 
 Anybody = Annotated[Visit, needs("health:read")]

@@ -19,7 +19,7 @@ from touchline.web import frame
 from touchline.web.api.texts import LINES, ONE_LINE
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/suppression", "Suppression", "ban", "suppressions:read", 70)
 
 Reads = Annotated[Visit, needs("suppressions:read")]

@@ -9,7 +9,7 @@ from touchline.app import desk
 from touchline.web import frame
 from touchline.web.visit import Visit, needs
 
-routes = APIRouter()
+routes = APIRouter(include_in_schema=False)
 frame.entry("/", "Today", "home-2", "health:read", 0)
 
 
