@@ -79,18 +79,14 @@ def _serving(folder: Path) -> Iterator[int]:
 
 
 def _serve() -> None:
-    import uvicorn
-
     from touchline.cli.context import listening
     from touchline.settings import load
-    from touchline.web.site import application
+    from touchline.web.site import application, server
     from touchline.wiring import Quiet, Workspace
 
     socket = listening("127.0.0.1", 0)
-    socket.listen(128)
     print(socket.getsockname()[1], flush=True)
-    config = uvicorn.Config(application(Workspace(load(), Quiet())), log_level="warning", access_log=False)
-    uvicorn.Server(config).run(sockets=[socket])
+    server(application(Workspace(load(), Quiet()))).run(sockets=[socket])
 
 
 Asked = tuple[str, str, dict[str, object] | None]

@@ -5,9 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from touchline.app.leads import find
-from touchline.app.ledger import batch_of
 from touchline.app.ports import Row, Store, Unit
-from touchline.model.columns import LEAD
 from touchline.stages.score import PartLine, explain_parts
 
 
@@ -43,7 +41,13 @@ def journey(store: Store, who: str) -> Journey:
         lead = find(unit, who)
         chapters = [_chapter(unit, prospect) for prospect in unit.prospects.of_lead(lead["id"])]
         origin = unit.imports.get(lead["import_id"]) if lead["import_id"] else None
-        return Journey(lead, origin, _why_suppressed(unit, lead), chapters, _happened(unit, lead, origin, chapters))
+        return Journey(
+            lead,
+            origin,
+            unit.suppressions.why(lead["base_address"], lead["email_domain"], lead["account"]),
+            chapters,
+            _happened(unit, lead, origin, chapters),
+        )
 
 
 def _chapter(unit: Unit, prospect: Row) -> Chapter:
@@ -57,13 +61,6 @@ def _chapter(unit: Unit, prospect: Row) -> Chapter:
             prospect["score_parts"], unit.campaigns.body(prospect["campaign_id"], prospect["campaign_version"]).icp
         )
     return Chapter(prospect, parts, touches, waiting)
-
-
-def _why_suppressed(unit: Unit, lead: Row) -> str | None:
-    matching = unit.suppressions.matching(
-        batch_of([{"identity": lead["identity"], **{c.name: lead[c.name] for c in LEAD}}])
-    )
-    return None if matching.is_empty() else str(matching["why"][0])
 
 
 def _happened(unit: Unit, lead: Row, origin: Row | None, chapters: list[Chapter]) -> list[tuple[datetime, str, str]]:

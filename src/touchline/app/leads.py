@@ -24,9 +24,12 @@ def find(unit: Unit, who: str) -> Row:
         NotFound: There is none.
     """
     text = who.strip()
+    known = unit.leads.find(text)
+    if known is not None:
+        return known
     base = base_address_of(text)
     page = profile_url(pl.Series([text], dtype=pl.String)).item()
-    for identity in filter(None, (base, page and f"profile:{page}", text)):
+    for identity in filter(None, (base, page and f"profile:{page}")):
         lead = unit.leads.find(identity)
         if lead is not None:
             return lead

@@ -42,16 +42,15 @@ def serve(
     """Do everything in one process: the pages, the API, the opt-out, /metrics and /health, schedules, and the work itself."""
     import threading
 
-    import uvicorn
-
     from touchline.app.access import claim_token
     from touchline.web.site import application
+    from touchline.web.site import server as serving
 
     ws = workspace(context)
     settings = ws.settings.serve
     address = host or settings.host
     socket = listening(address, settings.port if port is None else port)
-    server = uvicorn.Server(uvicorn.Config(application(ws), log_level="warning", access_log=False))
+    server = serving(application(ws))
     pages = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, name="pages", daemon=True)
 
     def ready() -> None:

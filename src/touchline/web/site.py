@@ -1,8 +1,10 @@
 """Everything that `touchline serve` answers over HTTP: the API, the pages, the opt-out, what Prometheus scrapes, and health."""
 
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
@@ -14,7 +16,7 @@ from touchline.app.counts import Counts
 from touchline.web import api, frame, optout, pages, problems
 from touchline.web.api.etags import NotModified
 from touchline.web.limits import Limiter
-from touchline.web.visit import Site, request_id
+from touchline.web.visit import Recent, Site, request_id
 from touchline.wiring import Workspace
 
 POLICY = (
@@ -31,6 +33,7 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 SMALLEST_PACKED = 1_000
+SWITCH_SECONDS = 0.0005
 YEAR = "public, max-age=31536000, immutable"
 
 Message = MutableMapping[str, Any]
@@ -93,7 +96,10 @@ def application(workspace: Workspace) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.site = Site(
-        workspace, Counts(workspace.clock), Limiter(workspace.settings.serve.requests_per_minute, workspace.clock)
+        workspace,
+        Counts(workspace.clock),
+        Limiter(workspace.settings.serve.requests_per_minute, workspace.clock),
+        Recent(),
     )
     problems.install(app)
     app.add_exception_handler(NotModified, _not_modified)
@@ -107,6 +113,13 @@ def application(workspace: Workspace) -> FastAPI:
     ]
     app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_PACKED, compresslevel=5)
     return app
+
+
+def server(app: FastAPI) -> uvicorn.Server:
+    """Serves the site; whoever runs it gives the socket."""
+    # Python lets a thread that computes go on for 5 ms before another may: each request changes threads several times.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
 
 
 def _opt_out(workspace: Workspace) -> list[Route]:

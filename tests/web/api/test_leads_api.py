@@ -77,7 +77,7 @@ def test_a_lead_is_added_by_hand_the_way_of_a_file(either):
     assert (tried["outcome"], tried["lead_id"], tried["import_id"]) == ("new", None, None)
     made = either.post("/leads", {**body, "until": "nurture"})
     assert made["outcome"] == "new"
-    told = either.get(f"/leads/{made['lead_id']}")
+    told = either.get(f"/leads/{made['lead_id']}/journey")
     assert (told["lead"]["base_address"], told["lead"]["extra"]) == ("ada@firm1.com", '{"shoe size": "38"}')
     assert told["origin"]["source"] == "manual"
     assert told["campaigns"][0]["state"] == "enrolled"
@@ -98,7 +98,7 @@ def test_a_lead_that_cannot_be_one_is_refused_with_a_reason(api):
 
 def test_a_lead_is_told_with_its_journey(either):
     either.enrol(1)
-    told = either.get(f"/leads/{first(either)['id']}")
+    told = either.get(f"/leads/{first(either)['id']}/journey")
     chapter = told["campaigns"][0]
     assert (chapter["campaign"], chapter["tier"], chapter["sequence"]) == ("spring", "b", "short")
     fit = [part for part in chapter["score"] if part["axis"] == "fit"]
@@ -112,17 +112,17 @@ def test_a_lead_is_told_with_its_journey(either):
 
 def test_what_has_been_read_is_not_told_again(api):
     api.enrol(1)
-    tag = api.ask("GET", "/leads/1").headers["etag"]
-    assert api.ask("GET", "/leads/1", headers={"If-None-Match": tag}).status_code == 304
+    tag = api.ask("GET", "/leads/1/journey").headers["etag"]
+    assert api.ask("GET", "/leads/1/journey", headers={"If-None-Match": tag}).status_code == 304
     api.post("/leads/1/suppress")
-    assert api.ask("GET", "/leads/1", headers={"If-None-Match": tag}).status_code == 200
+    assert api.ask("GET", "/leads/1/journey", headers={"If-None-Match": tag}).status_code == 200
 
 
 def test_a_reply_ends_every_sequence(either):
     either.enrol(2)
     key = first(either, text="ann1@firm1.com")["id"]
     assert either.post(f"/leads/{key}/replied") == {"lead_id": key, "touches_cancelled": 1}
-    assert either.get(f"/leads/{key}")["campaigns"][0]["state"] == "replied"
+    assert either.get(f"/leads/{key}/journey")["campaigns"][0]["state"] == "replied"
     recorded = either.post("/events", {"kind": "replied", "lead": "ann0@firm0.com"}, 201)
     assert recorded["touches_cancelled"] == 1
     assert [event["kind"] for event in either.pages("/events")] == ["replied", "replied"]
@@ -133,9 +133,9 @@ def test_a_lead_is_suppressed_for_good_or_only_tried(either):
     either.enrol(1)
     tried = either.post("/leads/1/suppress?dry_run=true", {"reason": "asked"})
     assert tried == {"lead_id": 1, "touches_cancelled": 1, "new": True, "dry_run": True}
-    assert either.get("/leads/1")["suppressed"] is None
+    assert either.get("/leads/1/journey")["suppressed"] is None
     either.post("/leads/1/suppress", {"reason": "asked on the phone"})
-    told = either.get("/leads/1")
+    told = either.get("/leads/1/journey")
     assert (told["campaigns"][0]["state"], told["suppressed"] is not None) == ("stopped", True)
     assert either.get("/suppressions")["items"][0]["reason"] == "asked on the phone"
     assert either.post("/leads/1/suppress")["new"] is False
@@ -285,4 +285,4 @@ def test_a_viewer_reads_everything_here_and_changes_nothing(api):
     ):
         assert api.post(path, body, 403, role="viewer")["code"] == "forbidden"
     assert api.audited() == []
-    assert api.get("/leads/1")["campaigns"][0]["state"] == "enrolled"
+    assert api.get("/leads/1/journey")["campaigns"][0]["state"] == "enrolled"

@@ -1,11 +1,13 @@
 """Opens the database: URL to engine, and a transaction that writes at once or not at all."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -160,6 +162,25 @@ def place(engine: Engine) -> str:
     return f"{url.database} on {host}"
 
 
+_turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
+
+
+@contextmanager
+def _turn(engine: Engine, *, reading: bool) -> Iterator[None]:
+    """One writing thread at a time on SQLite. Threads that wait for each other in the file sleep for up to a tenth of a second."""
+    if reading or engine.dialect.name != "sqlite":
+        yield
+        return
+    lock = _turns.setdefault(engine, threading.Lock())
+    # Whoever waits in vain asks the database, whose error says what to do.
+    mine = lock.acquire(timeout=BUSY_SECONDS)
+    try:
+        yield
+    finally:
+        if mine:
+            lock.release()
+
+
 @contextmanager
 def transaction(engine: Engine, *, reading: bool = False, lasting: bool = True) -> Iterator[Connection]:
     """One transaction: committed at the end, rolled back on any error.
@@ -177,7 +198,11 @@ def transaction(engine: Engine, *, reading: bool = False, lasting: bool = True) 
     if reading and engine.dialect.name == "postgresql":
         options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     try:
-        with engine.connect() as connection, connection.execution_options(**options).begin():
+        with (
+            _turn(engine, reading=reading),
+            engine.connect() as connection,
+            connection.execution_options(**options).begin(),
+        ):
             if reading and engine.dialect.name == "postgresql":
                 # It keeps nobody from anything, and whoever pages through an export may take their time.
                 connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")

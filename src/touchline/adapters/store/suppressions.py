@@ -55,6 +55,14 @@ class Suppressions:
         # An identity may stand in many rows: one of them that is suppressed is enough.
         return pl.concat([empty, *found]).drop_nulls().unique("identity", keep="first", maintain_order=True)
 
+    def why(self, base_address: str | None, email_domain: str | None, account: str | None) -> str | None:
+        """Why one lead must get nothing, as `matching` says it of many; None where it may."""
+        return (
+            self._among("address", [base_address] if base_address else []).get(base_address or "")
+            or (self._of_domains([email_domain]).get(email_domain) if email_domain else None)
+            or self._among("account", [account] if account else []).get(account or "")
+        )
+
     def _of_domains(self, domains: list[str]) -> dict[str, str]:
         """Why each of these domains must get nothing: what is said of itself, else of its nearest parent."""
         few = self._if_few("domain", len(domains))
@@ -84,7 +92,7 @@ class Suppressions:
     def listed(self, after: int, limit: int) -> list[dict[str, Any]]:
         """In order of key after `after`."""
         query = select(suppressions).where(suppressions.c.id > after).order_by(suppressions.c.id).limit(limit)
-        return [dict(row) for row in self.connection.execute(query).mappings()]
+        return [dict(row) for row in self.connection.execute(query).mappings().all()]
 
 
 def _told(kind: str, rows: Iterable[Row[Any, Any]]) -> dict[str, str]:

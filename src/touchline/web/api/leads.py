@@ -187,8 +187,16 @@ def add(visit: Writes, body: NewLead, dry_run: DryRun = False) -> LeadAdded:
 
 
 @routes.get("/{number}", summary="Read one lead")
-def get(visit: Reads, request: Request, response: Response, number: Number) -> LeadTold:
-    """A lead with its journey: where it came from, how it was scored and judged and why, what happened, and what comes next."""
+def get(visit: Reads, request: Request, response: Response, number: Number) -> FoundLead:
+    """A lead with the campaigns that it is in."""
+    row = _row(visit, number)
+    etags.tagged(request, response, row)
+    return _found(row)
+
+
+@routes.get("/{number}/journey", summary="Read a lead's journey")
+def told(visit: Reads, request: Request, response: Response, number: Number) -> LeadTold:
+    """Where it came from, how it was scored and judged and why, what happened, and what comes next."""
     found = _told(visit, number)
     etags.tagged(request, response, found.model_dump(mode="json"))
     return found
