@@ -98,6 +98,8 @@ PREPARED = {
     "quickstart.md": (),
     "pipeline.md": (("import", "leads.csv", "-c", "first"),),
     "monitoring.md": (("import", "leads.csv", "-c", "first"),),
+    "api.md": (("import", "leads.csv", "-c", "first"),),
+    "web.md": (("import", "leads.csv", "-c", "first"),),
     "running.md": (("run", "-c", "first", "--until", "nurture"),),
     "troubleshooting.md": (
         ("import", "leads.csv", "-c", "first"),

@@ -153,7 +153,7 @@ class SmallDisk:
 def small_disk(sqlite_world: World) -> Iterator[SmallDisk]:
     folder = sqlite_world.home / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(folder)]
     mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0
     sqlite_world.database_url = "sqlite:///small/touchline.db"
     try:
