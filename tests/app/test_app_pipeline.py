@@ -1,7 +1,5 @@
 """Judging: how far a run goes, what a new version changes, and what it leaves as it was."""
 
-from datetime import timedelta
-
 import pytest
 from office import AGAIN, ANN, EVERYONE, HELLO, SENIOR, SIZE, TOO_SMALL, TUESDAY, WEDNESDAY, Office, PowerCut
 
@@ -9,6 +7,7 @@ from touchline.adapters.store import tables
 from touchline.app import outbox
 from touchline.app.judging import judge_pending
 from touchline.app.leads import decide, replied
+from touchline.app.pipeline import RECHECK
 
 SMALLER = {**TOO_SMALL, "when": "employees < 500"}
 OTHER = {"short": {"steps": [HELLO, AGAIN]}, "long": {"steps": [{**HELLO, "subject": "Long"}, AGAIN]}}
@@ -311,10 +310,10 @@ def test_a_silent_name_server_makes_nobody_invalid_and_is_asked_again_after_a_da
     enrolled(either, rules=[hold])
     row = either.prospect()
     assert (row["state"], row["address_reasons"]) == ("held", "|dns_timeout|")
-    assert row["recheck_at"] == TUESDAY + timedelta(days=1)
+    assert row["recheck_at"] == TUESDAY + RECHECK
     either.judge()  # the pass of the first version
     either.zone["firm0.com"] = "mx"
-    either.later(hours=23)
+    either.later(hours=19)
     assert either.judge() == 0
     either.later(hours=1)
     assert either.judge() == 1

@@ -32,7 +32,7 @@ class Shop:
             lambda _: office.post(),
             duties,
             name,
-            lambda: office.now.timestamp(),
+            lambda: office.now.timestamp(),  # noqa: PLW0108 - the office's clock moves
         )
         return Work(bench, timedelta(hours=24))
 

@@ -37,7 +37,13 @@ def watched(page: Page) -> list[str]:
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
+    # Whoever leaves a page ends what it still asks for.
+    page.on(
+        "requestfailed",
+        lambda request: (
+            complaints.append(f"{request.url}: {request.failure}") if request.failure != "net::ERR_ABORTED" else None
+        ),
+    )
     page.on(
         "response", lambda answer: complaints.append(f"{answer.url}: {answer.status}") if answer.status >= 400 else None
     )

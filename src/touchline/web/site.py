@@ -99,7 +99,7 @@ def application(workspace: Workspace) -> FastAPI:
         workspace,
         Counts(workspace.clock),
         Limiter(workspace.settings.serve.requests_per_minute, workspace.clock),
-        Recent(),
+        Recent(workspace.clock),
     )
     problems.install(app)
     app.add_exception_handler(NotModified, _not_modified)

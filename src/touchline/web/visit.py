@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -12,18 +12,17 @@ from urllib.parse import quote, urlsplit
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from touchline.adapters.clock import elapsed
 from touchline.app import access
 from touchline.app.audit import Change, changing
 from touchline.app.counts import Counts
-from touchline.app.ports import Store
+from touchline.app.ports import Clock, Store
 from touchline.model.access import Caller
 from touchline.web.limits import Limiter
 from touchline.wiring import Workspace
 
 COOKIE = "touchline"
 SAFE = ("GET", "HEAD", "OPTIONS")
-RECENT = 1.0
+RECENT = timedelta(seconds=1)
 MOST_RECENT = 1_000
 
 
@@ -49,19 +48,20 @@ class Recent:
     A key that is revoked here is forgotten at once; one that another process revokes, within a second.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[float, Caller]] = {}
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, tuple[datetime, Caller]] = {}
 
     def get(self, key: str) -> Caller | None:
         """Who has this key, if that was looked up within the last second."""
-        since, caller = self._known.get(key, (-RECENT, None))
-        return caller if elapsed() - since < RECENT else None
+        found = self._known.get(key)
+        return found[1] if found and timedelta(0) <= self._clock.now() - found[0] < RECENT else None
 
     def put(self, key: str, caller: Caller) -> None:
         """Remember who has it."""
         if len(self._known) >= MOST_RECENT:
             self._known.clear()
-        self._known[key] = elapsed(), caller
+        self._known[key] = self._clock.now(), caller
 
     def clear(self) -> None:
         """Look everybody up again."""

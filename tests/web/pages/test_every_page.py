@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -12,6 +13,8 @@ from web.browser import chromium, violations, watched
 from web.pages.conftest import Person
 
 pytestmark = pytest.mark.browser
+
+Scheme = Literal["light", "dark"]
 
 POLYGLOT = (
     "jaVasCript:/*-/*`/*\\`/*'/*\"/**/(/* */oNcliCk=alert(1) )//</stYle/</titLe/</teXtarEa/</scRipt/--!>"
@@ -97,9 +100,11 @@ def context(browser: Browser, furnished: Person) -> Iterator[BrowserContext]:
     made.close()
 
 
-def opened(context: BrowserContext, path: str) -> tuple[Page, list[str]]:
+def opened(context: BrowserContext, path: str, scheme: Scheme, width: int) -> tuple[Page, list[str]]:
     """A page with what it complained about while it came."""
     page = context.new_page()
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 844})
     complaints = watched(page)
     answer = page.goto(path, wait_until="networkidle")
     assert answer is not None
@@ -109,13 +114,11 @@ def opened(context: BrowserContext, path: str) -> tuple[Page, list[str]]:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_every_page_can_be_used_by_everybody_and_runs_nothing_that_outsiders_wrote(
-    context: BrowserContext, furnished: Person, scheme: str, width: int
+    context: BrowserContext, furnished: Person, scheme: Scheme, width: int
 ) -> None:
     wrong, numbers = dict[str, list[str]](), keys(furnished)
     for path in PAGES:
-        page, complaints = opened(context, path.format(**numbers))
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": 844})
+        page, complaints = opened(context, path.format(**numbers), scheme, width)
         found = complaints + violations(page)
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             found.append("it scrolls sideways")

@@ -103,9 +103,9 @@ def test_one_or_many_are_approved_and_it_is_audited(owner_on_each: Person) -> No
     keys = drafts(owner_on_each)
     answer = owner_on_each.post("/approvals/approve", only=keys[0], campaign="spring")
     assert answer.headers["location"] == f"/approvals?campaign=spring&touch={keys[0]}"
-    assert flashed(answer) == "success:1 approved."
+    assert flashed(answer) == "good:1 approved."
     assert f"To {name_of(owner_on_each, keys[1])}" in owner_on_each.page(answer.headers["location"])
-    assert flashed(owner_on_each.post("/approvals/approve", ids=keys)) == "warning:2 approved. 1 did not wait any more."
+    assert flashed(owner_on_each.post("/approvals/approve", ids=keys)) == "warn:2 approved. 1 did not wait any more."
     assert [state_of(owner_on_each, key) for key in keys] == ["planned"] * 3
     assert owner_on_each.api.audited() == [
         ("touch.approve", f"touch:{keys[0]}", "done"),
@@ -128,7 +128,7 @@ def test_an_address_that_was_suppressed_meanwhile_gets_nothing(owner_on_each: Pe
         }
         unit.suppressions.add(pl.DataFrame([word]))
     said = flashed(owner_on_each.post("/approvals/approve", ids=keys))
-    assert said == "warning:1 approved. 1 suppressed meanwhile: nothing is sent to them."
+    assert said == "warn:1 approved. 1 suppressed meanwhile: nothing is sent to them."
     owner_on_each.api.office.now = WEDNESDAY
     owner_on_each.api.office.send()
     assert owner_on_each.api.office.taken() == ["ann1@firm1.com"]
@@ -142,7 +142,7 @@ def test_what_cannot_be_written_is_told_with_its_reason(owner: Person) -> None:
     assert "cannot be written" in page
     assert "city" in page
     said = flashed(owner.post("/approvals/approve", ids=[key]))
-    assert said.startswith("warning:0 approved. 1 cannot be written:")
+    assert said.startswith("warn:0 approved. 1 cannot be written:")
     assert "city" in said
 
 
@@ -296,7 +296,7 @@ def test_the_editor_shows_steps_and_what_leads_lack(owner_on_each: Person) -> No
 def test_a_step_is_edited_and_becomes_a_version(owner: Person) -> None:
     drafts(owner)
     answer = owner.post(SEQUENCES, **step_form(owner, text="Hi {{ first_name }},\r\n\r\nnew words."))
-    assert flashed(answer).startswith("success:Saved as version 2.")
+    assert flashed(answer).startswith("good:Saved as version 2.")
     assert "new words." in owner.page(answer.headers["location"])
     step = owner.api.office.stored().campaign.sequences["short"].steps[0]
     assert step.text == "Hi {{ first_name }},\n\nnew words."

@@ -104,6 +104,7 @@ def _sqlite(url: URL, home: Path, busy_seconds: float) -> Engine:
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
+    _turns[engine] = threading.Lock(), busy_seconds
     return engine
 
 
@@ -162,7 +163,8 @@ def place(engine: Engine) -> str:
     return f"{url.database} on {host}"
 
 
-_turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
+_turns: WeakKeyDictionary[Engine, tuple[threading.Lock, float]] = WeakKeyDictionary()
+"""Whose turn it is to write in this process, and how long one waits for it."""
 
 
 @contextmanager
@@ -171,14 +173,13 @@ def _turn(engine: Engine, *, reading: bool) -> Iterator[None]:
     if reading or engine.dialect.name != "sqlite":
         yield
         return
-    lock = _turns.setdefault(engine, threading.Lock())
-    # Whoever waits in vain asks the database, whose error says what to do.
-    mine = lock.acquire(timeout=BUSY_SECONDS)
+    lock, seconds = _turns[engine]
+    if not lock.acquire(timeout=seconds):
+        raise sqlite3.OperationalError("database is locked")
     try:
         yield
     finally:
-        if mine:
-            lock.release()
+        lock.release()
 
 
 @contextmanager

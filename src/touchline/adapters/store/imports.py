@@ -96,7 +96,7 @@ class Imports:
 
     def listed(self, limit: int, before: int | None = None) -> list[dict[str, Any]]:
         """The newest first, those before a key."""
-        query = select(imports, campaigns.c.name.label("campaign")).join(
+        query = select(imports, campaigns.c.name.label("campaign")).outerjoin(
             campaigns, campaigns.c.id == imports.c.campaign_id
         )
         if before is not None:
