@@ -9,7 +9,7 @@ KILLS ?= 20
 unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 7
 
-.PHONY: demo test bench lint types chaos screenshots size lock clean unit
+.PHONY: demo test bench lint types chaos faces screenshots size lock clean unit
 
 demo: $(READY)
 	$(BIN)/touchline demo --seed $(SEED) --home demo-output $$(test -t 1 && echo --serve)
@@ -35,6 +35,10 @@ bench: $(READY)
 
 chaos: $(READY)
 	TOUCHLINE_CHAOS_KILLS=$(KILLS) $(BIN)/pytest -n 2 tests/faults
+
+# Tests of the pages and the API, each on both databases.
+faces: $(READY) .chromium
+	TOUCHLINE_EVERY_DATABASE=1 $(BIN)/pytest -n 2 tests/web
 
 # The pictures in docs/web.md.
 screenshots: $(READY) .chromium

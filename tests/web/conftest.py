@@ -1,7 +1,9 @@
 """An opt-out server on a real database with people in it, served by uvicorn on loopback."""
 
+import os
 import socket
 import tomllib
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -30,6 +32,21 @@ from world import CAMPAIGN
 SECRET = b"a secret of the tests"
 NOW = datetime(2027, 3, 10, 15, tzinfo=UTC)
 CAMPAIGNS = ("autumn", "spring")
+
+
+DATABASES = {"sqlite": "api", "postgresql": "postgres_api"}
+EVERY = bool(os.environ.get("TOUCHLINE_EVERY_DATABASE"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Half of the tests of faces run on each database, always the same half: what they call is tested on both.
+
+    With TOUCHLINE_EVERY_DATABASE=1 (`make faces`) all of them run on both.
+    """
+    if "either" in metafunc.fixturenames:
+        half = list(DATABASES)[zlib.crc32(metafunc.function.__qualname__.encode()) % 2]
+        chosen = list(DATABASES) if EVERY else [half]
+        metafunc.parametrize("either", [DATABASES[name] for name in chosen], ids=chosen, indirect=True)
 
 
 @dataclass(frozen=True)

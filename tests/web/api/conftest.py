@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from app.office import TUESDAY, Office, opened
+from touchline.adapters.passwords import Argon2Hasher
 from touchline.adapters.store.store import Store
 from touchline.adapters.store.tables import metadata
 from touchline.app import access
@@ -104,6 +105,8 @@ Served = Callable[..., AbstractContextManager[httpx.Client]]
 def _api(parts: Office, served: Served) -> Iterator[Api]:
     parts.now = TUESDAY
     workspace = Workspace(Settings(home=parts.home), Quiet())
+    # As weak as Argon2 can be: what a strong hash costs is nothing that these tests are about.
+    vars(workspace)["hasher"] = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
     # The parts that the tests hold take the place of those that the settings would choose.
     vars(workspace).update(
         store=parts.store,
@@ -181,8 +184,8 @@ def postgres_api(tmp_path: Path, api_postgres: str, api_mail: SmtpServer, served
         yield stack.enter_context(_api(parts, served))
 
 
-@pytest.fixture(params=["api", "postgres_api"], ids=["sqlite", "postgresql"])
+@pytest.fixture
 def either(request: pytest.FixtureRequest) -> Api:
-    """A site on each database."""
+    """A site on one of the databases or on each: see `pytest_generate_tests` in tests/web."""
     made: Api = request.getfixturevalue(request.param)
     return made

@@ -15,7 +15,7 @@ from schemathesis.schemas import APIOperation
 from web.api.conftest import Api
 from web.api.test_every_route import Route, Served, furnished
 
-EXAMPLES = int(os.environ.get("TOUCHLINE_CONTRACT_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("TOUCHLINE_CONTRACT_EXAMPLES", "1"))
 """Requests of each operation and kind."""
 HOLD = (
     "not_a_server_error",

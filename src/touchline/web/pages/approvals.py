@@ -127,7 +127,7 @@ def approve(visit: Writes, ids: Ids, only: FormPlace = 0, campaign: Campaign = "
         by, opt_out = visit.caller.name, visit.workspace.opt_out
         done = approvals.approve(visit.store, chosen, by=by, opt_out=opt_out, now=visit.now)
         change.after = {"ids": chosen, "approved": done.approved, "suppressed": done.suppressed, "gone": done.gone}
-    kind = "success" if done.approved == len(chosen) else "warning"
+    kind = "good" if done.approved == len(chosen) else "warn"
     return frame.done(visit.request, _url(campaign, after, min(chosen)), _told(done), kind)
 
 
