@@ -1,6 +1,5 @@
 """Every page and standard view over a large store, as a browser asks for it on loopback."""
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from benchmarks.cases import NOW, Case, main, postgresql
 from benchmarks.search import CAMPAIGN, filled
 from touchline.adapters.passwords import Argon2Hasher
 from touchline.app import access, runs, schedules
+from touchline.cli.context import listening
 from touchline.settings import Settings
 from touchline.web.site import application
 from touchline.web.visit import COOKIE
@@ -62,11 +62,11 @@ def served(workspace: Workspace) -> Iterator[httpx.Client]:
     hasher = Argon2Hasher()
     made = access.claim(workspace.store, hasher, token, "a@b.example", "A", "a long enough password", "bench", now)
     server = uvicorn.Server(uvicorn.Config(application(workspace), log_level="critical", access_log=False))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+    with listening("127.0.0.1", 0) as at:
+        thread = Thread(target=server.run, kwargs={"sockets": [at]})
         thread.start()
         try:
-            address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            address = f"http://127.0.0.1:{at.getsockname()[1]}"
             with httpx.Client(base_url=address, cookies={COOKIE: made.token}, timeout=60) as client:
                 yield client
         finally:

@@ -124,7 +124,9 @@ def listening(host: str, port: int) -> "socket.socket":
 
     from touchline.model.errors import Misconfigured
 
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With TCP spelled out, asyncio turns Nagle's algorithm off; else each answer waits 40 ms for an acknowledgement.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
