@@ -18,6 +18,9 @@ from touchline.web.api.texts import ONE_LINE
 from touchline.web.pages.leads import name_of
 from touchline.web.visit import Visit, needs
 
+BUDGET_SECONDS = 0.08
+"""A look at a state that has no index of its own: what it has found by then is shown, with how far it came."""
+
 routes = APIRouter(include_in_schema=False)
 frame.entry("/outbox", "Outbox", "send", "touches:read", 35)
 
@@ -151,6 +154,7 @@ def _by_lead(visit: Visit, state: str, campaign: str, cursor: str | None) -> Lis
         sort="newest",
         cursor=cursors.unpack(visit.workspace.secret, kind, cursor),
         seconds=elapsed,
+        budget_seconds=BUDGET_SECONDS,
         limit=SHOWN,
     )
     leads = {row["prospect_id"]: row for row in found.rows}
