@@ -337,8 +337,16 @@ class Disk:
 
     def leave(self, free: int) -> None:
         """Leave so many bytes free."""
-        found = os.statvfs(self.folder)
-        self._mount("remount", found.f_bsize * (found.f_blocks - found.f_bfree) + free)
+
+        def done() -> bool:
+            # Between the look and the change somebody may have written more than is left.
+            found = os.statvfs(self.folder)
+            try:
+                return self._mount("remount", found.f_bsize * (found.f_blocks - found.f_bfree) + free)
+            except subprocess.CalledProcessError:
+                return False
+
+        until(done, 10, "the disk cannot be made smaller")
 
     def mount(self) -> bool:
         return self._mount("", 4_000_000_000)
