@@ -100,7 +100,6 @@ def page(visit: "Visit", template: str, values: Mapping[str, Any] | None = None,
         "visit": visit,
         # Not `caller`: inside a call block that is the macro's own.
         "me": visit.caller,
-        "caller": visit.caller,
         "viewer": visit.caller.name.partition(":")[2],
         "csrf": visit.csrf,
         "nav": nav,

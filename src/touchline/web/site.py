@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
 from typing import Any
 
 import uvicorn
@@ -136,6 +137,7 @@ async def _static(request: Request) -> Response:
     return FileResponse(frame.STATIC / name, headers={"Cache-Control": YEAR})
 
 
+@cache
 def _files() -> frozenset[str]:
     return frozenset(path.relative_to(frame.STATIC).as_posix() for path in frame.STATIC.rglob("*") if path.is_file())
 

@@ -130,19 +130,21 @@ class Visit:
             of: What is changed, such as `campaign:spring`.
             look: Reads what is changed, before and after.
         """
-        with changing(
-            self.store,
-            self.caller,
-            action,
-            of,
-            self.workspace.clock,
-            request_id=self.request.state.request_id,
-            look=look,
-        ) as change:
-            yield change
-        # What was counted before is as it was; whoever looks next has it counted anew.
-        self.site.counts.touch()
-        self.site.recent.clear()
+        try:
+            with changing(
+                self.store,
+                self.caller,
+                action,
+                of,
+                self.workspace.clock,
+                request_id=self.request.state.request_id,
+                look=look,
+            ) as change:
+                yield change
+        finally:
+            # A change that failed may have been made in part. Whoever looks next has it counted anew.
+            self.site.counts.touch()
+            self.site.recent.clear()
 
 
 class Needs:

@@ -45,6 +45,7 @@ class Once(APIRoute):
                 # What was refused may be repeated with the same key once its cause is gone.
                 await run_in_threadpool(_drop, site, name)
                 raise
+            # What is streamed has no body that could be kept.
             body = bytes(response.body) if hasattr(response, "body") else None
             if response.headers.get("cache-control") == "no-store":
                 # It holds a secret that is shown once, so it is not kept; that it was done is.

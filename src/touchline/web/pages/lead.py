@@ -194,7 +194,6 @@ def _bulk_of_one(visit: Visit, number: int, prospect: int, action: bulk.Action, 
 
 
 def _done(visit: Visit, number: int, said: str) -> Response:
-    visit.site.counts.touch()
     return frame.done(visit.request, f"/leads/{number}", said)
 
 

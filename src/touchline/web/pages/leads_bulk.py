@@ -69,10 +69,7 @@ def act(
             told = {"where": asked.where, "text": asked.text, "reason": reason, "into": into, "ticked": len(ids or [])}
             change.after = {**told, "counts": progress.counts, "ended": progress.ended}
     except (InvalidInput, Refused) as error:
-        visit.site.counts.touch()
         return _ask(visit, asked, action, ids or [], everybody=not ids, error=error, order=order)
-    finally:
-        visit.site.counts.touch()
     if progress.ended:
         return frame.done(visit.request, asked.url(), _sentence(progress.counts))
     place = cursors.pack(visit.workspace.secret, _kind(asked, order), [progress.after, progress.until, progress.counts])

@@ -111,7 +111,6 @@ def settle(
         secret = visit.workspace.secret
         state = outbox.resolve(visit.store, touch, how, by=visit.caller.name, secret=secret, now=visit.now)
         change.after = {"state": state}
-    visit.site.counts.touch()
     said = {
         "sent": "It counts as sent; the next step follows in its time.",
         "resend": "It is planned and leaves again.",

@@ -176,7 +176,6 @@ def _suppress(
         with visit.store.transaction() as unit:
             done = suppression.suppress(unit, entries, source, visit.now)
         change.after = told | {"new": done.new, "touches_cancelled": done.touches_cancelled}
-    visit.site.counts.touch()
     return done
 
 
