@@ -12,7 +12,7 @@ from app.office import WEDNESDAY
 from touchline.app import schedules
 from touchline.app.tasks import Bench
 from touchline.app.work import Work
-from touchline.web.api import runs
+from touchline.web import follow
 from web.api.conftest import Api
 
 
@@ -139,8 +139,10 @@ def test_the_progress_of_a_run_is_told_until_it_ends(ready: Api) -> None:
         seen.append((kind, told["state"], told["counts"].get("harvest", {}).get("new")))
         if told["state"] in ("queued", "running"):
             worker.advance(run)
+    told = [new or 0 for _, _, new in seen]
     assert seen[0] == ("progress", "queued", None)
-    assert ("progress", "running", 40) in seen
+    assert {state for _, state, _ in seen} == {"queued", "running", "done"}
+    assert told == sorted(told)
     assert seen[-1] == ("end", "done", 100)
 
 
@@ -158,14 +160,14 @@ def test_a_stream_ends_when_its_time_is_over(fresh: Api) -> None:
 def test_a_reader_who_goes_frees_the_place_and_more_than_so_many_are_refused(
     fresh: Api, monkeypatch: pytest.MonkeyPatch, until: Callable[[Callable[[], bool]], None]
 ) -> None:
-    monkeypatch.setattr(runs, "STREAMS", 1)
+    monkeypatch.setattr(follow, "STREAMS", 1)
     run = start(fresh)["run"]
     reading = stream(fresh, run)
     next(reading)
     second = fresh.ask("GET", f"/runs/{run}/events")
     assert (second.status_code, second.headers["retry-after"]) == (503, "10")
     reading.close()  # type: ignore[attr-defined]
-    until(lambda: runs.Streams.open == 0)
+    until(lambda: follow.Streams.open == 0)
 
 
 @pytest.fixture

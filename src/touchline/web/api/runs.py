@@ -1,16 +1,12 @@
 """Runs over the API: start any stage of a campaign, follow, cancel and retry."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
-import anyio
 from fastapi import Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
 
 from touchline.app import runs
 from touchline.app.ports import Row
@@ -19,19 +15,12 @@ from touchline.web.api.etags import tagged
 from touchline.web.api.route import router
 from touchline.web.api.shapes import Body, Cursor, Followed, Limit, Page, Shape
 from touchline.web.api.texts import Campaign, Line, Number
-from touchline.web.problems import Stop
+from touchline.web.follow import LONGEST, News, Stream, stream
 from touchline.web.visit import Visit, needs
 
 routes = router("runs", "/runs")
 Stage = Literal["harvest", "score", "qualify", "route", "nurture", "send"]
 State = Literal["queued", "running", "done", "unfinished", "failed", "cancelled"]
-STREAMS = 50
-"""Progress that this process tells at once: each asks the database twice a second."""
-PAUSE = 0.5
-"""Seconds between two looks at a run."""
-SILENCE = 30
-"""Looks without news after which a line is sent all the same, so that no proxy takes the stream for dead."""
-LONGEST = 600
 
 
 class Run(Shape):
@@ -168,23 +157,6 @@ EVENT = {
 """One event of a stream."""
 
 
-class Streams:
-    """How many streams this process has open."""
-
-    open = 0
-
-
-class Stream(StreamingResponse):
-    """A stream that counts among the open ones until it has ended, however it ends."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            Streams.open -= 1
-
-
 @routes.get(
     "/{number}/events",
     summary="Follow a run",
@@ -195,37 +167,13 @@ async def events(
     visit: Annotated[Visit, needs("runs:read")],
     number: Number,
     seconds: Annotated[int, Query(ge=0, le=LONGEST, description="How long to follow at most.")] = LONGEST,
-) -> StreamingResponse:
+) -> Stream:
     """Server-sent events: `progress` with the run as JSON whenever it has changed, then `end`. Reconnect to go on."""
-    first = await run_in_threadpool(_row, visit, number)
-    if Streams.open >= STREAMS:
-        raise Stop(503, f"{STREAMS} runs are being followed already.", headers={"Retry-After": "10"})
-    Streams.open += 1
-    return Stream(_progress(visit, number, first, seconds), media_type="text/event-stream", headers=LIVE)
+    over = f"event: pause\ndata: {json.dumps({'seconds': seconds})}\n\n"
+    return await stream(partial(_news, visit, number), seconds, over)
 
 
-LIVE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-
-def _row(visit: Visit, key: int) -> Row:
-    return runs.shown(visit.workspace.outside, key)[0]
-
-
-async def _progress(visit: Visit, key: int, row: Row, seconds: int) -> AsyncIterator[str]:
-    told, silent = "", 0
-    for look in range(int(seconds / PAUSE) + 1):
-        if look:
-            await anyio.sleep(PAUSE)
-            row = await run_in_threadpool(_row, visit, key)
-        text = Run.model_validate(row).model_dump_json()
-        if row["state"] in runs.ENDED:
-            yield f"event: end\ndata: {text}\n\n"
-            return
-        silent += 1
-        if text != told:
-            yield f"event: progress\ndata: {text}\n\n"
-            told, silent = text, 0
-        elif silent >= SILENCE:
-            yield ": still there\n\n"
-            silent = 0
-    yield f"event: pause\ndata: {json.dumps({'seconds': seconds})}\n\n"
+def _news(visit: Visit, key: int) -> News:
+    row, _ = runs.shown(visit.workspace.outside, key)
+    end = row["state"] in runs.ENDED
+    return News(f"event: {'end' if end else 'progress'}\ndata: {Run.model_validate(row).model_dump_json()}\n\n", end)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -10,9 +10,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-import anyio
 from fastapi import APIRouter, Depends, Form, Query
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from touchline.app import runs, uploads
@@ -21,9 +19,8 @@ from touchline.app.ports import Row, Store, Unit
 from touchline.model.errors import NotFound
 from touchline.stages import STAGES
 from touchline.web import frame
-from touchline.web.api.runs import LIVE, LONGEST, PAUSE, SILENCE, STREAMS, Stream, Streams
 from touchline.web.api.texts import ONE_LINE, Number
-from touchline.web.problems import Stop
+from touchline.web.follow import LONGEST, News, stream
 from touchline.web.visit import Visit, needs
 
 routes = APIRouter(include_in_schema=False)
@@ -176,29 +173,12 @@ async def progress(
     visit: Reads, number: Number, seconds: Annotated[int, Query(ge=0, le=LONGEST)] = LONGEST
 ) -> Response:
     """Server-sent events for whoever looks at a page: how far it is, and that it has ended. A browser asks again."""
-    first = await run_in_threadpool(_told, visit, number)
-    if Streams.open >= STREAMS:
-        raise Stop(503, f"{STREAMS} runs are being followed already.", headers={"Retry-After": "10"})
-    Streams.open += 1
-    return Stream(_follow(visit, number, first, seconds), media_type="text/event-stream", headers=LIVE)
+    return await stream(partial(_news, visit, number), seconds)
 
 
-async def _follow(visit: Visit, key: int, first: dict[str, Any], seconds: int) -> AsyncIterator[str]:
-    news, told, silent = first, "", 0
-    for look in range(int(seconds / PAUSE) + 1):
-        if look:
-            await anyio.sleep(PAUSE)
-            news = await run_in_threadpool(_told, visit, key)
-        text = json.dumps(news)
-        silent += 1
-        if text != told:
-            yield f"data: {text}\n\n"
-            told, silent = text, 0
-        elif silent >= SILENCE:
-            yield ": still there\n\n"
-            silent = 0
-        if "end" in news:
-            return
+def _news(visit: Visit, key: int) -> News:
+    told = _told(visit, key)
+    return News(f"data: {json.dumps(told)}\n\n", "end" in told)
 
 
 def _told(visit: Visit, key: int) -> dict[str, Any]:
