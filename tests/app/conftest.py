@@ -65,9 +65,21 @@ def either(request: pytest.FixtureRequest, tmp_path: Path, office_mail: SmtpServ
         shutil.copy(request.getfixturevalue("office_template"), tmp_path / "touchline.db")
         url = "sqlite:///touchline.db"
     else:
-        url = request.getfixturevalue("office_postgres")
-        names = ", ".join(table.name for table in metadata.sorted_tables)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"TRUNCATE {names} RESTART IDENTITY")
+        url = emptied(request.getfixturevalue("office_postgres"))
     with ExitStack() as stack:
         yield opened(stack, tmp_path, url, office_mail)
+
+
+@pytest.fixture
+def shared(tmp_path: Path, office_postgres: str, office_mail: SmtpServer) -> Iterator[Office]:
+    """An office on PostgreSQL, where several write at once."""
+    with ExitStack() as stack:
+        yield opened(stack, tmp_path, emptied(office_postgres), office_mail)
+
+
+def emptied(url: str) -> str:
+    """The same database without a row."""
+    names = ", ".join(table.name for table in metadata.sorted_tables)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {names} RESTART IDENTITY")
+    return url

@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
 from store_rows import MAILBOX, NOW, planned, states
 
 LETTER = ("Hello", "Hello there", None)
@@ -90,23 +91,60 @@ def test_a_page_that_is_only_read_keeps_nobody_waiting(store):
             assert [row["touch_id"] for row in sender.touches.due(MAILBOX, campaign_id, NOW, 10)] == ids
 
 
-def test_two_imports_at_once_take_their_turns_batch_by_batch(postgresql_url, open_store):
+def waits(store, first, second):
+    """Whether what a second transaction does waits until the first has ended."""
+    entered = threading.Event()
+
+    def other():
+        with store.transaction() as unit:
+            second(unit)
+            entered.set()
+
+    with ThreadPoolExecutor(1) as threads:
+        with store.transaction() as unit:
+            first(unit)
+            job = threads.submit(other)
+            waited = not entered.wait(0.2)
+        job.result()
+    assert entered.is_set()
+    return waited
+
+
+def test_prospects_of_one_campaign_are_added_by_one_transaction_after_the_other(postgresql_url, open_store):
+    store = open_store(postgresql_url)
+    assert waits(store, lambda unit: unit.campaigns.hold(1), lambda unit: unit.campaigns.hold(1))
+    assert not waits(store, lambda unit: unit.campaigns.hold(1), lambda unit: unit.campaigns.hold(2))
+
+
+def test_an_import_under_way_is_taken_on_by_one_at_a_time(postgresql_url, open_store):
     store = open_store(postgresql_url)
     with store.transaction() as unit:
         first, second = (
             unit.imports.open(1, source="csv", name=name, fingerprint=name, size=1, now=NOW) for name in ("a", "b")
         )
-    entered = threading.Event()
+    assert waits(
+        store, lambda unit: unit.imports.get(first, lock=True), lambda unit: unit.imports.get(first, lock=True)
+    )
+    assert not waits(
+        store, lambda unit: unit.imports.get(first, lock=True), lambda unit: unit.imports.get(second, lock=True)
+    )
 
-    def other():
-        with store.transaction() as unit:
-            unit.imports.get(second, lock=True)
-            entered.set()
 
-    with ThreadPoolExecutor(1) as threads:
-        with store.transaction() as unit:
-            assert unit.imports.get(first, lock=True)["name"] == "a"
-            job = threads.submit(other)
-            assert not entered.wait(0.2)
-        job.result()
-    assert entered.is_set()
+@pytest.mark.parametrize(("ours", "theirs"), [(False, True), (True, False), (True, True)])
+def test_who_adds_leads_alone_waits_for_the_others_and_they_for_it(postgresql_url, open_store, ours, theirs):
+    store = open_store(postgresql_url)
+    assert waits(store, lambda unit: unit.imports.join(alone=ours), lambda unit: unit.imports.join(alone=theirs))
+
+
+def test_who_adds_leads_beside_others_waits_for_them_only_to_commit(postgresql_url, open_store):
+    store = open_store(postgresql_url)
+
+    def join(unit):
+        unit.imports.join(alone=False)
+
+    def join_and_leave(unit):
+        unit.imports.join(alone=False)
+        unit.imports.leave()
+
+    assert not waits(store, join, join_and_leave)
+    assert waits(store, join_and_leave, join_and_leave)

@@ -205,6 +205,7 @@ def _stopped(
 
 def _enrolled(unit: Unit, lead_ids: list[int], into: StoredCampaign, now: datetime) -> dict[str, int]:
     """New prospects that the campaign's next run judges; who is suppressed or in it already is left out."""
+    unit.campaigns.hold(into.id)
     absent = unit.prospects.absent(into.id, lead_ids)
     leads = unit.leads.by_ids(absent)
     barred = unit.suppressions.matching(leads)["identity"].to_list()

@@ -1,12 +1,12 @@
 """Importing: one source into one campaign, every row accounted for, as a rehearsal or for good."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 
-from touchline.app.loading import OUTCOMES, batches, begun, opened, prepared, take
+from touchline.app.loading import OUTCOMES, batches, begun, opened, prepared, rehearse
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, Source, StoredCampaign, Unit
+from touchline.app.rehearsal import attempt
 from touchline.model.errors import NotFound
 
 
@@ -22,12 +22,6 @@ class Imported:
     dry_run: bool = False
     resumed_at: int = 0
     already: bool = False
-
-
-class _DryRun(Exception):
-    def __init__(self, result: Imported) -> None:
-        super().__init__()
-        self.result = result
 
 
 def import_source(
@@ -74,22 +68,17 @@ def import_source(
 
 def _rehearse(outside: Outside, source: Source, stored: StoredCampaign, kind: str, until: str) -> Imported:
     """The whole load in one transaction that is rolled back: what it says is what would happen."""
-    try:
-        with outside.store.transaction() as unit:
-            load = opened(outside, unit, source, stored, kind, until)
 
-            @contextmanager
-            def same() -> Iterator[Unit]:
-                yield unit
+    def act(unit: Unit) -> Imported:
+        load = opened(outside, unit, source, stored, kind, until)
+        # DNS is not asked: nothing may wait for the network inside a transaction.
+        for batch in prepared(load, ask=False):
+            rehearse(unit, load, batch)
+        row = unit.imports.get(load.import_id)
+        assert row is not None
+        return _summed(row, unit.imports.reasons(load.import_id), dry_run=True)
 
-            # DNS is not asked: nothing may wait for the network inside a transaction.
-            for batch in prepared(load, ask=False):
-                take(load, batch, same)
-            row = unit.imports.get(load.import_id)
-            assert row is not None
-            raise _DryRun(_summed(row, unit.imports.reasons(load.import_id), dry_run=True))
-    except _DryRun as rolled_back:
-        return rolled_back.result
+    return attempt(outside.store, act, dry_run=True)
 
 
 def _result(outside: Outside, key: int, *, resumed_at: int = 0, already: bool = False) -> Imported:

@@ -101,11 +101,11 @@ def _judge_batch(
             page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
         answers = mail_domains(outside, page)
     now = outside.clock.now()
+    answers.keep(outside.store, now)
     with outside.store.transaction() as unit:
         with outside.stopwatch.timing("load"):
             page = unit.prospects.page(stored.id, after=after, limit=size, everyone=everyone)
         if not page.is_empty():
-            unit.mx.keep(answers.asked, now)
             facts = unit.prospects.facts(stored.id, page, now)
             stopwatch = outside.stopwatch
             decided = judge(page, stored, until=until, mx=answers.words, facts=facts, now=now, stopwatch=stopwatch)

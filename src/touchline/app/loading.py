@@ -1,21 +1,23 @@
 """One source on its way into a campaign: read ahead, each batch a transaction that also moves the source's cursor."""
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 import polars as pl
 
 from touchline.app.pipeline import Answers, Outside, add_prospects, judge, mail_domains
 from touchline.app.ports import Row, Source, SourceBatch, StoredCampaign, Unit
-from touchline.model.errors import Refused
+from touchline.model.errors import Crossed, Refused
 from touchline.stages import harvest, reaches
 
 OUTCOMES = ("new", "updated", "duplicate", "suppressed", "rejected")
+
+CROSSINGS = 3
+"""How often a batch is begun anew beside others before it asks to be alone."""
 
 SET_ASIDE = "batch_failed"
 """Why rows are rejected whose batch failed as a whole, until somebody has it tried again."""
@@ -70,7 +72,7 @@ def batches(load: Load) -> Generator[dict[str, int]]:
     try:
         for batch in ahead:
             # A power cut may take batches back, cursor and all: then they are read again. The import's end makes them last.
-            yield take(load, batch, partial(outside.store.transaction, lasting=False))
+            yield take(load, batch)
     finally:
         ahead.close()
     with outside.store.transaction() as unit:
@@ -115,18 +117,23 @@ def _ahead(batches: Iterator[Prepared]) -> Generator[Prepared]:
             yield batch
 
 
-def take(load: Load, batch: Prepared, transaction: Callable[[], AbstractContextManager[Unit]]) -> dict[str, int]:
-    """One batch: leads, prospects, touches, counts and the source's cursor in one transaction; gives its counts."""
-    outside, now = load.outside, load.outside.clock.now()
+def take(load: Load, batch: Prepared) -> dict[str, int]:
+    """One batch: leads, prospects, touches, counts and the source's cursor in one transaction; gives its counts.
+
+    Where another import brings the same people at the same moment it is begun anew, at last while no other may store.
+    """
+    batch.answers.keep(load.outside.store, load.outside.clock.now())
+    for _ in range(CROSSINGS):
+        with suppress(Crossed):
+            return _take(load, batch, alone=False)
+    return _take(load, batch, alone=True)
+
+
+def _take(load: Load, batch: Prepared, *, alone: bool) -> dict[str, int]:
+    outside = load.outside
     with ExitStack() as to_commit:
-        unit = to_commit.enter_context(transaction())
-        cursor = unit.imports.get(load.import_id, lock=True)
-        if cursor is None or cursor["offset"] != load.offset:
-            raise Refused(
-                f"Another process is importing {cursor['name'] if cursor else 'this file'}.",
-                hint="Wait for it: touchline imports list.",
-            )
-        counts = _store(load, unit, batch, now, cursor=batch.source.next_offset)
+        unit = to_commit.enter_context(outside.store.transaction(lasting=False))
+        counts = stored_in(unit, load, batch, alone=alone)
         outside.probe.reached("import-before-commit")
         with outside.stopwatch.timing("commit"):
             to_commit.close()
@@ -135,17 +142,44 @@ def take(load: Load, batch: Prepared, transaction: Callable[[], AbstractContextM
     return counts
 
 
+def rehearse(unit: Unit, load: Load, batch: Prepared) -> None:
+    """One batch in a transaction that is to be rolled back."""
+    _passed(load, batch.source, stored_in(unit, load, batch, alone=False))
+
+
+def stored_in(unit: Unit, load: Load, batch: Prepared, *, alone: bool) -> dict[str, int]:
+    """Write a batch at the import's cursor, which it moves; gives its counts."""
+    unit.campaigns.hold(load.stored.id)
+    unit.imports.join(alone=alone)
+    cursor = unit.imports.get(load.import_id, lock=True)
+    if cursor is None or cursor["offset"] != load.offset:
+        raise Refused(
+            f"Another process is importing {cursor['name'] if cursor else 'this file'}.",
+            hint="Wait for it: touchline imports list.",
+        )
+    return _store(load, unit, batch, load.outside.clock.now(), cursor=batch.source.next_offset)
+
+
 def _passed(load: Load, batch: SourceBatch, counts: Mapping[str, int]) -> None:
     load.offset, load.rows = batch.next_offset, load.rows + batch.rows.height
     for outcome, count in counts.items():
         load.counts[outcome] += count
 
 
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """A merged batch in the store: new leads with keys, who was known before, those of them it named, and each row's outcome."""
+
+    inserted: pl.DataFrame
+    known: frozenset[int]
+    named: list[int]
+    outcomes: pl.DataFrame
+
+
 def _store(load: Load, unit: Unit, batch: Prepared, now: datetime, *, cursor: int) -> dict[str, int]:
     """Write a batch with its counts and set the import's cursor."""
     outside, stored = load.outside, load.stored
     timing = outside.stopwatch.timing
-    unit.mx.keep(batch.answers.asked, now)
     merged = _merge(unit, batch.rows, now, load)
     with timing("match"):
         absent = unit.prospects.absent(stored.id, merged.named)
@@ -163,7 +197,21 @@ def _store(load: Load, unit: Unit, batch: Prepared, now: datetime, *, cursor: in
     with timing("save rows"):
         aside = _with_text(aside, batch.source.rows)
         unit.imports.advance(load.import_id, offset=cursor, rows=told.height, counts=counts, set_aside=aside)
+    with timing("match"):
+        _see_no_other(unit, merged)
     return counts
+
+
+def _see_no_other(unit: Unit, merged: _Merged) -> None:
+    """Whoever has the same identity is refused by the store. A profile page may stand beside different addresses.
+
+    Raises:
+        Crossed: An import that was committed meanwhile has brought somebody whom this batch brings too.
+    """
+    if unit.imports.leave():
+        there = unit.leads.with_profiles(merged.inserted["profile_url"].drop_nulls().to_list())
+        if not merged.known.union(merged.inserted["lead_id"]).issuperset(there):
+            raise Crossed("Another import has added the same people.", hint="Try again.")
 
 
 def set_aside(load: Load) -> tuple[Row, dict[str, int]]:
@@ -206,7 +254,10 @@ def again(
     # Batches may be larger by now.
     rows = Prepared(batch.source, batch.rows.head(place["rows"]), batch.answers)
     now = outside.clock.now()
+    rows.answers.keep(outside.store, now)
     with outside.store.transaction() as unit:
+        unit.campaigns.hold(stored.id)
+        unit.imports.join(alone=True)
         cursor = unit.imports.get(load.import_id, lock=True)
         if cursor is None:
             raise Refused(f"There is no import {load.import_id} any more.", hint="Import the file again.")
@@ -229,15 +280,6 @@ def _with_text(aside: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(pl.coalesce("raw", "cells").str.slice(0, 2_000).alias("raw")).drop("cells")
 
 
-@dataclass(frozen=True, slots=True)
-class _Merged:
-    """A merged batch in the store: new leads with keys, the keys of the others it named, and the outcome of each row."""
-
-    inserted: pl.DataFrame
-    named: list[int]
-    outcomes: pl.DataFrame
-
-
 def _merge(unit: Unit, rows: pl.DataFrame, now: datetime, load: Load) -> _Merged:
     """Decide the batch against the store and write its leads."""
     timing = load.outside.stopwatch.timing
@@ -256,7 +298,7 @@ def _merge(unit: Unit, rows: pl.DataFrame, now: datetime, load: Load) -> _Merged
     by_identity = pl.concat([known.select("identity", "lead_id"), merged.updates.select("identity", "lead_id")])
     taken = merged.outcomes.filter(pl.col("outcome").is_in(["updated", "duplicate"]))
     named = taken.select("identity").unique().join(by_identity.unique(), on="identity")["lead_id"].unique().sort()
-    return _Merged(inserted, named.to_list(), merged.outcomes)
+    return _Merged(inserted, frozenset(known["lead_id"]), named.to_list(), merged.outcomes)
 
 
 def _fresh(unit: Unit, absent: list[int], merged: _Merged) -> pl.DataFrame:

@@ -47,6 +47,12 @@ class Answers:
     asked: dict[str, str]
     """Those that the store does not keep yet."""
 
+    def keep(self, store: Store, now: datetime) -> None:
+        """Keep what was asked, in a transaction of its own: whoever asks for the same domains waits for no batch."""
+        if self.asked:
+            with store.transaction(lasting=False) as unit:
+                unit.mx.keep(self.asked, now)
+
 
 def mail_domains(outside: Outside, leads: pl.DataFrame) -> Answers:
     """DNS answers for the mail domains of a batch: kept ones first, the rest asked. Before the transaction, since DNS takes its time."""

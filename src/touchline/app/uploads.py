@@ -1,10 +1,9 @@
 """Uploads: a file that somebody gave over the web is looked at, tried, and then loaded by a run."""
 
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from touchline.app import loading
 from touchline.app.pipeline import Outside
@@ -95,13 +94,8 @@ def rehearse(outside: Outside, source: Source, campaign: str, until: str) -> Reh
 
     def act(unit: Unit) -> Rehearsed:
         begun = loading.opened(outside, unit, source, stored, "csv", until)
-
-        @contextmanager
-        def same() -> Any:
-            yield unit
-
         for batch in batches:
-            loading.take(begun, batch, same)
+            loading.rehearse(unit, begun, batch)
         key = begun.import_id
         aside = unit.imports.set_aside(key, None, 0, SHOWN)
         already = last["id"] if last and last["state"] == "done" else None

@@ -62,6 +62,10 @@ class StoreUnavailable(Transient):
     """The database cannot be reached, is locked, full or read-only."""
 
 
+class Crossed(StoreUnavailable):
+    """Another transaction wrote the same rows at the same moment; begun anew, this one sees what that one did."""
+
+
 class SourceUnavailable(Transient):
     """A source of leads cannot be read now."""
 

@@ -39,30 +39,27 @@ class BulkWriter:
         self.connection = connection
         self.postgresql = connection.dialect.name == "postgresql"
 
-    def hold(self, table: str) -> None:
-        """Let no other transaction reserve keys of this table until this one ends."""
-        if self.postgresql:
-            self.connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:t))"), {"t": f"reserve {table}"})
+    def reserve(self, table: str, count: int) -> pl.Series:
+        """Set `count` keys of a table aside, in ascending order. Those of a rolled back transaction may be lost.
 
-    def reserve(self, table: str, count: int) -> int:
-        """Set `count` consecutive keys of a table aside; gives the first. Keys of a rolled back transaction may be lost.
-
-        Transactions that reserve commit one after the other, so a reader that pages by key never passes one that is
-        still to come.
+        On PostgreSQL they may have gaps, and a transaction with larger ones may commit sooner.
         """
-        if self.postgresql:
-            self.hold(table)
-            first = self.connection.execute(text(f"SELECT nextval('{table}_id_seq')")).scalar_one()
-            if count > 1:
-                self.connection.execute(text(f"SELECT setval('{table}_id_seq', :last)"), {"last": first + count - 1})
-            return int(first)
-        # BEGIN IMMEDIATE has made this connection the only writer.
-        return int(self.connection.execute(text(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")).scalar_one())
+        if not self.postgresql:
+            # BEGIN IMMEDIATE has made this connection the only writer.
+            first = self.connection.execute(text(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")).scalar_one()
+            return pl.Series("id", range(first, first + count), dtype=pl.Int64)
+        # One row however many keys: whoever takes keys at the same time gets some of those between.
+        taken = f"SELECT array_agg(nextval('{table}_id_seq')) FROM generate_series(1, :count)"
+        keys = self.connection.execute(text(taken), {"count": count}).scalar_one()
+        return pl.Series("id", keys or [], dtype=pl.Int64)
 
     def survey(self, *tables: str) -> None:
-        """Tell PostgreSQL's planner how large the tables have become; its own survey comes up to a minute later."""
+        """Tell PostgreSQL's planner how large the tables have become; its own survey comes up to a minute later.
+
+        A table that somebody else surveys is left to them.
+        """
         if self.postgresql:
-            self.connection.execute(text(f"ANALYZE {', '.join(tables)}"))
+            self.connection.execute(text(f"ANALYZE (SKIP_LOCKED) {', '.join(tables)}"))
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
         """Add rows that are known to be new."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -83,6 +83,15 @@ class Campaigns:
     def sending(self, key: int, switch: str) -> bool:
         """Whether the campaign is active and the switch is off: what a sender asks before each message."""
         return self.connection.execute(SENDING, {"key": key, "switch": switch}).first() is not None
+
+    def hold(self, key: int) -> None:
+        """Let no other transaction add prospects to the campaign until this one ends.
+
+        So their keys grow in the order of commits: judging, which pages by key, never passes one that is still to come.
+        """
+        if self.connection.dialect.name == "postgresql":
+            locked = select(func.pg_advisory_xact_lock(func.hashtext(f"prospects of campaign {key}")))
+            self.connection.execute(locked)
 
     def _one(self, where: Any) -> StoredCampaign | None:
         query = (

@@ -5,7 +5,7 @@ import sqlite3
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from touchline.model.errors import StoreUnavailable
+from touchline.model.errors import Crossed, StoreUnavailable
 
 BUSY = "Another process is writing. Try again, or look for one that hangs."
 FULL = "The disk is full. Free space and try again: nothing of this step was kept."
@@ -68,7 +68,8 @@ def unavailable(error: DBAPIError | sqlite3.Error | psycopg.Error, place: str) -
     if hint is None:
         return None
     said = str(cause).strip().splitlines()
-    return StoreUnavailable(f"The database {place} cannot be used: {said[0] if said else 'no answer'}.", hint=hint)
+    kind = Crossed if hint is CROSSED else StoreUnavailable
+    return kind(f"The database {place} cannot be used: {said[0] if said else 'no answer'}.", hint=hint)
 
 
 def _sqlite_hint(cause: sqlite3.Error) -> str | None:

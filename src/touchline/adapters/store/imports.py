@@ -22,6 +22,7 @@ class Imports:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.bulk = BulkWriter(connection)
+        self._beside: dict[int, int] | None = None
 
     def open(self, campaign_id: int, *, source: str, name: str, fingerprint: str, size: int, now: datetime) -> int:
         """Start an import; gives its key."""
@@ -50,13 +51,30 @@ class Imports:
         row = self.connection.execute(query).mappings().one_or_none()
         return dict(row) if row else None
 
-    def get(self, key: int, *, lock: bool = False) -> dict[str, Any] | None:
-        """One import; with `lock`, its cursor is ours until the transaction ends, and no other import adds leads meanwhile.
+    def join(self, *, alone: bool) -> None:
+        """Add leads from now on: beside other transactions that do, or alone until this one ends.
 
-        Two imports that meet the same new person at once would otherwise both find the place free.
+        On SQLite a transaction that writes is alone anyway.
         """
-        if lock:
-            self.bulk.hold("leads")
+        if self.bulk.postgresql:
+            take = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
+            self.connection.execute(select(take(func.hashtext("add leads"))))
+            self._beside = None if alone else self._cursors()
+
+    def leave(self) -> bool:
+        """Let no other that has joined commit before this transaction ends; says whether one has since this one joined."""
+        if self._beside is None:
+            return False
+        self.connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("leads were added"))))
+        return self._cursors() != self._beside
+
+    def _cursors(self) -> dict[int, int]:
+        """Where every import under way stands, as far as committed. A batch moves it, and ours is moved at our end."""
+        query = select(imports.c.id, imports.c.offset).where(imports.c.state == "running")
+        return {row.id: row.offset for row in self.connection.execute(query)}
+
+    def get(self, key: int, *, lock: bool = False) -> dict[str, Any] | None:
+        """One import; with `lock`, its cursor is ours until the transaction ends."""
         query = select(imports).where(imports.c.id == key)
         row = self.connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
         return dict(row) if row else None

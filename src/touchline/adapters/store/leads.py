@@ -5,12 +5,15 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
+import psycopg
 from sqlalchemy import Connection, select, union
 
 from touchline.adapters.store.bulk import BulkWriter
+from touchline.adapters.store.engine import is_reading
 from touchline.adapters.store.query import among, domain_and_parents, frame, lead_columns, lead_names, rule
 from touchline.adapters.store.tables import HAS_PROFILE, leads, prospects
 from touchline.model.columns import DECISIONS, LEAD
+from touchline.model.errors import Crossed
 from touchline.model.rules import Condition
 
 
@@ -22,7 +25,10 @@ class Leads:
         self.bulk = BulkWriter(connection)
 
     def known(self, identities: Collection[str], profiles: Collection[str]) -> pl.DataFrame:
-        """Leads with one of these identities or profile URLs: `lead_id`, `identity` and the LEAD columns."""
+        """Leads with one of these identities or profile URLs: `lead_id`, `identity` and the LEAD columns.
+
+        A transaction that writes locks them: what it makes of them is not made of an older state.
+        """
         wanted = []
         if identities:
             wanted.append(select(leads.c.id).where(among(self.connection, leads.c.identity, identities)))
@@ -31,10 +37,13 @@ class Leads:
         # Two statements: a planner that cannot know how few are found would read every lead to join them.
         ids = self.connection.execute(union(*wanted)).scalars().all() if wanted else []
         columns = [leads.c.id.label("lead_id"), leads.c.identity, *(leads.c[c.name] for c in LEAD)]
-        return frame(
-            self.connection,
-            select(*columns).where(among(self.connection, leads.c.id, ids)).order_by(leads.c.id),
-        )
+        query = select(*columns).where(among(self.connection, leads.c.id, ids)).order_by(leads.c.id)
+        return frame(self.connection, query if is_reading(self.connection) else query.with_for_update())
+
+    def with_profiles(self, profiles: Collection[str]) -> list[int]:
+        """Keys of the leads with one of these profile URLs."""
+        query = select(leads.c.id).where(HAS_PROFILE, among(self.connection, leads.c.profile_url, profiles))
+        return list(self.connection.execute(query).scalars())
 
     def by_ids(self, ids: Collection[int]) -> pl.DataFrame:
         """These leads with shadows, as the stages want them, ordered by key."""
@@ -45,9 +54,12 @@ class Leads:
         )
 
     def insert(self, batch: pl.DataFrame, import_id: int | None, now: datetime) -> pl.Series:
-        """Add new leads (`identity`, LEAD columns and shadows); gives their keys in the batch's order."""
-        first = self.bulk.reserve("leads", batch.height) if batch.height else 1
-        keys = pl.Series("id", range(first, first + batch.height), dtype=pl.Int64)
+        """Add new leads (`identity`, LEAD columns and shadows); gives their keys in the batch's order.
+
+        Raises:
+            Crossed: Another transaction has added one of them meanwhile.
+        """
+        keys = self.bulk.reserve("leads", batch.height)
         rows = batch.select(
             keys,
             "identity",
@@ -56,7 +68,14 @@ class Leads:
             pl.lit(now, pl.Datetime("us", "UTC")).alias("created_at"),
             pl.lit(now, pl.Datetime("us", "UTC")).alias("updated_at"),
         )
-        self.bulk.insert("leads", rows)
+        if not self.bulk.postgresql:
+            self.bulk.insert("leads", rows)
+            return keys.rename("lead_id")
+        try:
+            # Whoever adds the same people at once waits for the first of them: in one order, nobody waits in a ring.
+            self.bulk.insert("leads", rows.sort("identity"))
+        except psycopg.errors.UniqueViolation as error:
+            raise Crossed("Another import has added the same people.", hint="Try again.") from error
         return keys.rename("lead_id")
 
     def update(self, batch: pl.DataFrame, now: datetime) -> None:

@@ -37,8 +37,7 @@ class Prospects:
 
     def insert(self, batch: pl.DataFrame, campaign_id: int, now: datetime) -> pl.Series:
         """Add prospects (`lead_id` and the SAVED columns); gives their keys in the batch's order."""
-        first = self.bulk.reserve("prospects", batch.height) if batch.height else 1
-        keys = pl.Series("id", range(first, first + batch.height), dtype=pl.Int64)
+        keys = self.bulk.reserve("prospects", batch.height)
         moment = pl.lit(now, pl.Datetime("us", "UTC"))
         rows = batch.select(
             keys,

@@ -79,15 +79,13 @@ class Touches:
         """Add touches of prospects that have none at this step."""
         if batch.is_empty():
             return
-        first = self.bulk.reserve("touches", batch.height)
-        keys = pl.Series("id", range(first, first + batch.height), dtype=pl.Int64)
+        keys = self.bulk.reserve("touches", batch.height)
         # In the order of the index they go into, a million touches take two thirds of the time.
         ordered = self._rows(batch, now).sort("mailbox", "due_at", maintain_order=True)
         self.bulk.insert("touches", ordered.select(keys, pl.all()))
 
     def add(self, row: dict[str, Any], now: datetime) -> None:
         """Add one touch."""
-        self.bulk.hold("touches")  # the database gives the key, in the order of commits as `reserve` does
         self.connection.execute(insert(touches), {**row, "attempts": 0, "updated_at": now})
 
     def replace(self, batch: pl.DataFrame, now: datetime) -> None:
