@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from touchline.sim.dns_server import DnsServer
@@ -18,6 +19,13 @@ from world import World, Zygote, zone
 
 settings.register_profile("suite", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+# Coloured tracebacks with every local value, which is what is written before `logs.set_up`, take three seconds each.
+structlog.configure(
+    processors=[
+        structlog.processors.format_exc_info,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ def test_an_update_sets_every_fact_and_keeps_where_the_lead_came_from(store):
 
 def test_one_person_is_never_two_leads(store):
     insert(store, leads([1]))
-    with pytest.raises((Crossed, sqlite3.IntegrityError), match="same people|UNIQUE"):
+    with pytest.raises((Crossed, sqlite3.IntegrityError), match=r"same people|UNIQUE"):
         insert(store, leads([2, 1]))
     with store.reading() as unit:
         assert unit.leads.find(address(2)) is None
