@@ -17,6 +17,19 @@ from touchline.stages.normalise.contact import profile_url
 PAGE = 1_000
 
 
+def by_key(store: Store, key: int) -> Row:
+    """One lead with the names of its campaigns.
+
+    Raises:
+        NotFound: There is none.
+    """
+    with store.reading() as unit:
+        rows = unit.search.rows(None, [key])
+    if not rows:
+        raise NotFound(f"There is no lead {key}.", hint="It may have been erased. Find one by its address.")
+    return rows[0]
+
+
 def find(unit: Unit, who: str) -> Row:
     """The lead with this address, or with this profile URL where it has no address.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from touchline.app.ports import Row, Store, Unit
 from touchline.model import rules
-from touchline.model.address import base_address_of
+from touchline.model.address import base_address_of, base_addresses_of
 from touchline.model.columns import SEARCH, SEARCH_LEADS, Kind, fold_text
 from touchline.model.errors import InvalidInput
 from touchline.model.rules import Condition
@@ -126,7 +126,7 @@ def _named(node: Node) -> tuple[str, ...] | None:
             return next((found for part in parts if (found := _named(part)) is not None), None)
         case _:
             return None
-    return tuple(base for value in values if (base := base_address_of(str(value))))
+    return tuple(base for base in base_addresses_of([str(value) for value in values]) if base)
 
 
 def page(

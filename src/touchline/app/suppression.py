@@ -10,7 +10,7 @@ from typing import Literal
 import polars as pl
 
 from touchline.app.ports import Unit
-from touchline.model.address import base_address_of
+from touchline.model.address import base_address_of, base_addresses_of
 from touchline.model.cells import restored_text
 from touchline.model.columns import fold_text
 from touchline.model.errors import InvalidInput
@@ -33,10 +33,9 @@ class Suppressed:
 
 def normal(kind: str, value: str) -> str | None:
     """The value as the store compares it, or None where it cannot be one."""
-    text = value.strip()
     if kind == "address":
-        return base_address_of(text)
-    folded = fold_text(text).strip().removeprefix("@").rstrip(".")
+        return base_address_of(value.strip())
+    folded = fold_text(value.strip()).strip().removeprefix("@").rstrip(".")
     if kind == "domain":
         return folded if folded and "." in folded and not set(folded) & set(" @/,;") else None
     return folded or None
@@ -54,13 +53,15 @@ def suppress(unit: Unit, entries: Iterable[tuple[str | None, str, str]], source:
     """
     found: dict[tuple[str, str], str] = {}
     rejected: list[tuple[int, str, str]] = []
-    rows = 0
-    for rows, (given, value, reason) in enumerate(entries, 1):
-        kind = given or guess(value)
+    told = [(given or guess(value), value, reason) for given, value, reason in entries]
+    addresses = iter(base_addresses_of([value.strip() for kind, value, _ in told if kind == "address"]))
+    for row, (kind, value, reason) in enumerate(told, 1):
         if kind not in KINDS:
-            rejected.append((rows, value, f"kind {kind!r} is not one of {', '.join(KINDS)}"))
-        elif (text := normal(kind, value)) is None:
-            rejected.append((rows, value, f"not a usable {kind}"))
+            rejected.append((row, value, f"kind {kind!r} is not one of {', '.join(KINDS)}"))
+            continue
+        text = next(addresses) if kind == "address" else normal(kind, value)
+        if text is None:
+            rejected.append((row, value, f"not a usable {kind}"))
         else:
             found.setdefault((kind, text), " ".join(reason.split()) or "no reason given")
     added = unit.suppressions.add(
@@ -81,11 +82,13 @@ def suppress(unit: Unit, entries: Iterable[tuple[str | None, str, str]], source:
         values = [value for k, value in found if k == kind]
         if values:
             cancelled += stop(unit, unit.leads.ids_of(kind, values), f"suppressed: {kind}", now)
-    return Suppressed(rows, added, rows - len(rejected) - added, rejected, cancelled)
+    return Suppressed(len(told), added, len(told) - len(rejected) - added, rejected, cancelled)
 
 
 def stop(unit: Unit, lead_ids: list[int], reason: str, now: datetime, state: str = "stopped") -> int:
     """End every sequence of these leads; says how many touches that cancelled."""
+    if not lead_ids:
+        return 0
     return unit.touches.cancel_open(unit.prospects.stop_leads(lead_ids, state, reason, now), reason, now)
 
 

@@ -16,6 +16,7 @@ from touchline import __version__
 from touchline.app.counts import Counts
 from touchline.web import api, frame, optout, pages, problems
 from touchline.web.api.etags import NotModified
+from touchline.web.lanes import lanes
 from touchline.web.limits import Limiter
 from touchline.web.visit import Recent, Site, request_id
 from touchline.wiring import Workspace
@@ -95,6 +96,7 @@ def application(workspace: Workspace) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         redirect_slashes=False,
+        lifespan=lanes,
     )
     app.state.site = Site(
         workspace,

@@ -24,6 +24,8 @@ COOKIE = "touchline"
 SAFE = ("GET", "HEAD", "OPTIONS")
 RECENT = timedelta(seconds=1)
 MOST_RECENT = 1_000
+OF_CALLERS = ("key.", "user.")
+"""How the names of changes begin after which a key may mean somebody else, or nobody."""
 
 
 class Unauthenticated(Exception):
@@ -144,7 +146,8 @@ class Visit:
         finally:
             # A change that failed may have been made in part. Whoever looks next has it counted anew.
             self.site.counts.touch()
-            self.site.recent.clear()
+            if action.startswith(OF_CALLERS):
+                self.site.recent.clear()
 
 
 class Needs:

@@ -16,11 +16,21 @@ from touchline.model.rules import Condition
 
 def among(connection: Connection, where: Column[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """`where IN values` with the whole set as one parameter, so that a batch of any size is one statement."""
-    listed = list(values)
-    if connection.dialect.name == "postgresql":
-        return where == func.any(bindparam(None, listed, type_=ARRAY(where.type)))
-    members = func.json_each(bindparam(None, json.dumps(listed), type_=Text())).table_valued(column("value"))
+    dialect = connection.dialect.name
+    return among_given(dialect, where, None, given(dialect, values))
+
+
+def among_given(dialect: str, where: Column[Any], name: str | None, value: Any = None) -> ColumnElement[bool]:
+    """`among` for a statement that is built once: the set comes at each execution, as `given` makes it, by this name."""
+    if dialect == "postgresql":
+        return where == func.any(bindparam(name, value, type_=ARRAY(where.type)))
+    members = func.json_each(bindparam(name, value, type_=Text())).table_valued(column("value"))
     return where.in_(select(members.c.value))
+
+
+def given(dialect: str, values: Iterable[Any]) -> Any:
+    """A set as the parameter that `among_given` reads."""
+    return list(values) if dialect == "postgresql" else json.dumps(list(values))
 
 
 def domain_and_parents(domain: str) -> list[str]:

@@ -1,11 +1,12 @@
 """Searches over leads and prospects: stretches of keys that meet a filter, and the rows to show for them."""
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, literal_column, select, text, tuple_
 
-from touchline.adapters.store.query import among
+from touchline.adapters.store.query import among, among_given, given
 from touchline.adapters.store.tables import campaigns, leads, prospects
 from touchline.app.search import TIERS, Filter, Rank
 from touchline.model.columns import DECISIONS, LEAD, SEARCH_LEADS, STANDING, Column
@@ -38,6 +39,26 @@ TOUCHED: dict[Dialect, str] = {
     "WHERE touches.prospect_id = prospects.id)",
 }
 """`touch_states`, gathered when it is asked for."""
+
+
+# Built once: every list and every lead asks for them, and building a statement takes longer than running it.
+@cache
+def _shown(dialect: str, *, judged: bool) -> Select[Any]:
+    query = select(*SHOWN).where(among_given(dialect, leads.c.id, "keys"))
+    if not judged:
+        return query
+    mine = (prospects.c.lead_id == leads.c.id) & (prospects.c.campaign_id == bindparam("campaign"))
+    return query.add_columns(*JUDGED).join(prospects, mine)
+
+
+@cache
+def _names(dialect: str) -> Select[Any]:
+    return (
+        select(prospects.c.lead_id, campaigns.c.name)
+        .join(campaigns, campaigns.c.id == prospects.c.campaign_id)
+        .where(among_given(dialect, prospects.c.lead_id, "keys"))
+        .order_by(campaigns.c.name)
+    )
 
 
 class Search:
@@ -122,12 +143,13 @@ class Search:
 
     def rows(self, campaign_id: int | None, keys: Sequence[int]) -> list[dict[str, Any]]:
         """What is shown of these leads, in their order: in a campaign with decisions, else with `campaigns` (names)."""
-        query = select(*SHOWN).where(among(self.connection, leads.c.id, keys))
+        asked: dict[str, Any] = {"keys": given(self.dialect, keys)}
         if campaign_id is not None:
-            query = query.add_columns(*JUDGED).join(
-                prospects, (prospects.c.lead_id == leads.c.id) & (prospects.c.campaign_id == campaign_id)
-            )
-        found = {row["id"]: dict(row) for row in self.connection.execute(query).mappings()}
+            asked["campaign"] = campaign_id
+        query = _shown(self.dialect, judged=campaign_id is not None)
+        result = self.connection.execute(query, asked)
+        columns = tuple(result.keys())
+        found = {row[0]: dict(zip(columns, row, strict=True)) for row in result.all()}
         shown = [found[key] for key in keys if key in found]
         if campaign_id is None:
             names = self._campaigns(keys)
@@ -135,14 +157,9 @@ class Search:
         return shown
 
     def _campaigns(self, lead_ids: Sequence[int]) -> dict[int, list[str]]:
-        query = (
-            select(prospects.c.lead_id, campaigns.c.name)
-            .join(campaigns, campaigns.c.id == prospects.c.campaign_id)
-            .where(among(self.connection, prospects.c.lead_id, lead_ids))
-            .order_by(campaigns.c.name)
-        )
+        query = _names(self.dialect)
         found: dict[int, list[str]] = {}
-        for lead_id, name in self.connection.execute(query):
+        for lead_id, name in self.connection.execute(query, {"keys": given(self.dialect, lead_ids)}).all():
             found.setdefault(lead_id, []).append(name)
         return found
 

@@ -189,7 +189,7 @@ def add(visit: Writes, body: NewLead, dry_run: DryRun = False) -> LeadAdded:
 @routes.get("/{number}", summary="Read one lead")
 def get(visit: Reads, request: Request, response: Response, number: Number) -> FoundLead:
     """A lead with the campaigns that it is in."""
-    row = _row(visit, number)
+    row = leads.by_key(visit.store, number)
     etags.tagged(request, response, row)
     return _found(row)
 
@@ -205,7 +205,7 @@ def told(visit: Reads, request: Request, response: Response, number: Number) -> 
 @routes.post("/{number}/replied", summary="Note that a lead has replied")
 def replied(visit: Writes, number: Number) -> LeadStopped:
     """A person answered: every sequence to them ends at once."""
-    identity = _row(visit, number)["identity"]
+    identity = leads.by_key(visit.store, number)["identity"]
     with visit.changing("lead.replied", f"lead:{number}") as change:
         _, cancelled = leads.replied(visit.store, identity, visit.now)
         change.after = {"touches_cancelled": cancelled}
@@ -217,7 +217,7 @@ def suppress(
     visit: Writes, number: Number, body: SuppressReason | None = None, dry_run: DryRun = False
 ) -> LeadSuppressed:
     """This address gets nothing any more, in any campaign."""
-    base = _row(visit, number)["base_address"]
+    base = leads.by_key(visit.store, number)["base_address"]
     if base is None:
         raise InvalidInput(
             f"Lead {number} has no address to suppress.", hint="Suppress its account: POST /api/v1/suppressions"
@@ -231,14 +231,6 @@ def suppress(
         )
         change.after = {"values": [base], "new": done.new}
     return LeadSuppressed(lead_id=number, new=bool(done.new), touches_cancelled=done.touches_cancelled, dry_run=dry_run)
-
-
-def _row(visit: Visit, key: int) -> Row:
-    with visit.store.reading() as unit:
-        rows = unit.search.rows(None, [key])
-    if not rows:
-        raise NotFound(f"There is no lead {key}.", hint="Find one: GET /api/v1/leads")
-    return rows[0]
 
 
 def _key_of(visit: Visit, who: str | None) -> int | None:
@@ -257,7 +249,7 @@ def _found(row: Row) -> FoundLead:
 
 
 def _told(visit: Visit, key: int) -> LeadTold:
-    row = _row(visit, key)
+    row = leads.by_key(visit.store, key)
     found = journey.journey(visit.store, row["identity"])
     return LeadTold(
         lead=Lead.model_validate(row),

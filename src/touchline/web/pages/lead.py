@@ -68,7 +68,7 @@ class _Part:
 @routes.get("/leads/{number:int}")
 def page(visit: Reads, number: Number) -> Response:
     """Everything that is known of one lead."""
-    row = _row(visit, number)
+    row = leads.by_key(visit.store, number)
     found = journey.journey(visit.store, row["identity"])
     values = {
         "lead": row,
@@ -104,7 +104,7 @@ def message(
 @routes.post("/leads/{number:int}/suppress")
 def suppress(visit: Writes, number: Number, reason: Reason = "") -> Response:
     """This address gets nothing any more, in any campaign."""
-    base = _row(visit, number)["base_address"]
+    base = leads.by_key(visit.store, number)["base_address"]
     if base is None:
         raise InvalidInput(f"Lead {number} has no address to suppress.", hint="Suppress its company's domain instead.")
     with visit.changing("suppression.add", f"lead:{number}") as change:
@@ -118,7 +118,7 @@ def suppress(visit: Writes, number: Number, reason: Reason = "") -> Response:
 @routes.post("/leads/{number:int}/replied")
 def replied(visit: Writes, number: Number) -> Response:
     """A person answered elsewhere: every sequence to them ends."""
-    identity = _row(visit, number)["identity"]
+    identity = leads.by_key(visit.store, number)["identity"]
     with visit.changing("lead.replied", f"lead:{number}") as change:
         _, cancelled = leads.replied(visit.store, identity, visit.now)
         change.after = {"touches_cancelled": cancelled}
@@ -150,7 +150,7 @@ def decide(
     reason: Reason = "",
 ) -> Response:
     """A person's verdict."""
-    identity = _row(visit, number)["identity"]
+    identity = leads.by_key(visit.store, number)["identity"]
     of = _prospect(visit, number, prospect)
 
     def look() -> dict[str, Any]:
@@ -195,14 +195,6 @@ def _bulk_of_one(visit: Visit, number: int, prospect: int, action: bulk.Action, 
 
 def _done(visit: Visit, number: int, said: str) -> Response:
     return frame.done(visit.request, f"/leads/{number}", said)
-
-
-def _row(visit: Visit, number: int) -> Row:
-    with visit.store.reading() as unit:
-        rows = unit.search.rows(None, [number])
-    if not rows:
-        raise NotFound(f"There is no lead {number}.", hint="It may have been erased. Look for it on the page Leads.")
-    return rows[0]
 
 
 def _prospect(visit: Visit, number: int, prospect: int) -> Row:
