@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.cases import BATCH, NOW, campaign, dns, figure, main, outside, zone_file
+from benchmarks.cases import BATCH, NOW, campaign, dns, figure, main, outside, postgresql, zone_file
 from touchline.adapters.sources.csv import CsvSource
 from touchline.adapters.store.store import Store
 from touchline.app import access, campaigns, suppression
@@ -31,8 +31,19 @@ BOUNDS = {"read": (400, 100.0), "write": (150, 100.0)}
 def api(folder: Path, leads: int) -> Iterator[dict[str, object]]:
     """Reads (one lead, a page of leads, a page of suppressions) and writes (one suppression) over keep-alive connections."""
     del leads
-    key = _furnish(folder)
-    with _serving(folder) as port:
+    yield from _measured(folder, "sqlite:///touchline.db")
+
+
+def api_postgresql(folder: Path, leads: int) -> Iterator[dict[str, object]]:
+    """The same on PostgreSQL."""
+    del leads
+    with postgresql() as url:
+        yield from _measured(folder, url)
+
+
+def _measured(folder: Path, url: str) -> Iterator[dict[str, object]]:
+    key = _furnish(folder, url)
+    with _serving(folder, url) as port:
         for work, make in (("read", _read), ("write", _write)):
             asyncio.run(_load(port, key, make, count=WARM))
             start = time.perf_counter()
@@ -46,12 +57,12 @@ def api(folder: Path, leads: int) -> Iterator[dict[str, object]]:
             )
 
 
-def _furnish(folder: Path) -> str:
+def _furnish(folder: Path, url: str) -> str:
     """Leads, suppressions and a key; gives the key."""
     made = market(7, LEADS, LEADS // 4)
     made.write_csv(folder / "leads.csv")
     zone_file(made, folder / "zone.txt")
-    store = Store("sqlite:///touchline.db", folder)
+    store = Store(url, folder)
     store.migrate()
     campaigns.apply(store, campaign(), NOW)
     with dns(folder / "zone.txt") as port:
@@ -66,9 +77,10 @@ def _furnish(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def _serving(folder: Path) -> Iterator[int]:
+def _serving(folder: Path, url: str) -> Iterator[int]:
     """The site in a process of its own; gives its port."""
-    environment = os.environ | {"TOUCHLINE_HOME": str(folder), "TOUCHLINE_SERVE__REQUESTS_PER_MINUTE": "0"}
+    where = {"TOUCHLINE_HOME": str(folder), "DATABASE_URL": url}
+    environment = os.environ | where | {"TOUCHLINE_SERVE__REQUESTS_PER_MINUTE": "0"}
     command = [sys.executable, "-m", "benchmarks.api", "serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, env=environment, text=True) as server:
         assert server.stdout is not None
@@ -131,7 +143,7 @@ async def _load(port: int, key: str, make: object, *, seconds: float = 1e9, coun
     return taken
 
 
-CASES = {"api": api}
+CASES = {"api": api, "api-postgresql": api_postgresql}
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:
