@@ -13,6 +13,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from touchline.adapters.store.store import Store
+from touchline.adapters.store.tables import metadata
 from touchline.sim.dns_server import DnsServer
 from touchline.sim.smtp_server import SmtpServer
 from world import World, Zygote, zone
@@ -47,15 +49,72 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+@contextmanager
+def _database(server: str) -> Iterator[str]:
+    name = f"t_{os.getpid()}_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _migrated(url: str, home: Path) -> None:
+    store = Store(url, home)
+    store.migrate()
+    store.close()
+
+
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """URL of a new, empty PostgreSQL database that goes when the test ends."""
-    name = f"t_{os.getpid()}_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield postgres_server.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    """URL of a new PostgreSQL database without tables that goes when the test ends."""
+    with _database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file without a row: copying it is faster than migrating."""
+    home = tmp_path_factory.mktemp("migrated")
+    _migrated("sqlite:///touchline.db", home)
+    return home / "touchline.db"
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgres_server: str) -> Iterator[str]:
+    """URL of a PostgreSQL database that is migrated once; copying it for each test would take longer than the test."""
+    with _database(postgres_server) as url:
+        _migrated(url, Path("/"))
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """URL of a migrated SQLite file without a row."""
+    shutil.copy(migrated_sqlite, tmp_path / "touchline.db")
+    return f"sqlite:///{tmp_path}/touchline.db"
+
+
+@pytest.fixture
+def postgresql_url(migrated_postgresql: str) -> str:
+    """URL of a migrated PostgreSQL database without a row, whose keys start at 1."""
+    tables = metadata.sorted_tables
+    counted = [table.name for table in tables if table.autoincrement_column is not None]
+    with psycopg.connect(migrated_postgresql, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.execute("; ".join(f"DELETE FROM {table.name}" for table in tables))
+        connection.execute("; ".join(f"SELECT setval('{name}_id_seq', 1, false)" for name in counted))
+    return migrated_postgresql
+
+
+@pytest.fixture(scope="session")
+def mail_server() -> Iterator[SmtpServer]:
+    """One mail server for all tests of a process, on one port, so that a prepared database fits all of them."""
+    with SmtpServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -229,10 +229,10 @@ MOMENTS = st.lists(
 @settings(max_examples=40)
 @given(MOMENTS, st.booleans())
 def test_between_two_messages_about_a_trouble_it_was_over_or_the_time_to_repeat_had_come(
-    office_template: Path, moments: list[tuple[set[str], int, bool]], quiet: bool
+    migrated_sqlite: Path, moments: list[tuple[set[str], int, bool]], quiet: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as home:
-        shutil.copy(office_template, Path(home) / "touchline.db")
+        shutil.copy(migrated_sqlite, Path(home) / "touchline.db")
         store = Store("sqlite:///touchline.db", Path(home))
         try:
             desk = Desk(store, QUIET if quiet else Etiquette())

@@ -277,7 +277,7 @@ def test_a_touch_whose_fate_is_known_cannot_be_settled(state: str, how: str, kno
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory, office_template, office_mail):  # type: ignore[no-untyped-def]
+def known(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite, mail_server):  # type: ignore[no-untyped-def]
     """An office with one touch, which the tests only look at."""
     import shutil
     from contextlib import ExitStack
@@ -285,9 +285,9 @@ def known(tmp_path_factory: pytest.TempPathFactory, office_template, office_mail
     from office import opened
 
     home = tmp_path_factory.mktemp("known")
-    shutil.copy(office_template, home / "touchline.db")
+    shutil.copy(migrated_sqlite, home / "touchline.db")
     with ExitStack() as stack:
-        office = opened(stack, home, "sqlite:///touchline.db", office_mail)
+        office = opened(stack, home, "sqlite:///touchline.db", mail_server)
         drafted(office)
         yield office
 

@@ -293,10 +293,10 @@ def nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
 @settings(max_examples=25)
 @given(HAPPENINGS)
 def test_runs_that_are_there_and_totals_are_all_runs_ever_and_each_is_counted_once(
-    office_template: Path, happenings: list[tuple[str, int]]
+    migrated_sqlite: Path, happenings: list[tuple[str, int]]
 ) -> None:
     with tempfile.TemporaryDirectory() as home:
-        shutil.copy(office_template, Path(home) / "touchline.db")
+        shutil.copy(migrated_sqlite, Path(home) / "touchline.db")
         store = Store("sqlite:///touchline.db", Path(home))
         try:
             diary = Diary(store)

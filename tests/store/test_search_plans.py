@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from store_rows import NOW, add_campaign, decided, enrol, leads, touches
+from store_rows import NOW, Steps, add_campaign, decided, enrol, leads, touches
 from test_store_plans import planned_as
 
 from touchline.app import search
@@ -90,22 +90,14 @@ def test_ranks_are_read_from_their_index_without_sorting(sqlite_url, open_store,
 
 
 def steps(store, **asked):
-    """Steps of SQLite's machine, in hundreds, that one look takes (sqlite.org/c3ref/progress_handler.html)."""
-    counted = 0
-
-    def step():
-        nonlocal counted
-        counted += 1
-        return 0
-
+    """Steps of SQLite's machine, in hundreds, that one look takes."""
     given = {"campaign": "spring", "where": None, "text": None, "sort": "newest", "cursor": None, **asked}
     hours = iter(range(0, 10**9, 3_600))
     with store.reading() as unit:
         driver = unit.connection.connection.driver_connection
-    driver.set_progress_handler(step, 100)
-    page = search.page(store, **given, seconds=lambda: float(next(hours)), stretch=200)
-    driver.set_progress_handler(None, 0)
-    return counted, page
+    with Steps(driver) as counted:
+        page = search.page(store, **given, seconds=lambda: float(next(hours)), stretch=200)
+    return counted.count, page
 
 
 LOOKS = [

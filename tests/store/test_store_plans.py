@@ -8,7 +8,7 @@ from datetime import timedelta
 import polars as pl
 import pytest
 from sqlalchemy import event
-from store_rows import MAILBOX, NOW, add_campaign, address, decided, enrol, leads, touches
+from store_rows import MAILBOX, NOW, Steps, add_campaign, address, decided, enrol, leads, touches
 
 LETTER = ("Hello", "Hello there", None)
 LARGE = "leads|prospects|touches|deliveries|events|suppressions|mx_answers|import_rows"
@@ -170,17 +170,8 @@ def test_what_is_rare_is_found_by_an_index_of_its_own(sqlite_url, open_store, na
 
 
 def work(store, people):
-    """Steps of SQLite's machine, in hundreds, that a batch of the pipeline takes (sqlite.org/c3ref/progress_handler.html)."""
-    steps = 0
-
-    def step():
-        nonlocal steps
-        steps += 1
-        return 0
-
-    with store.transaction() as unit:
-        driver = unit.connection.connection.driver_connection
-        driver.set_progress_handler(step, 100)
+    """Steps of SQLite's machine, in hundreds, that a batch of the pipeline takes."""
+    with store.transaction() as unit, Steps(unit.connection.connection.driver_connection) as steps:
         batch = leads(people)
         assert unit.leads.known(batch["identity"].to_list(), []).is_empty()
         unit.suppressions.matching(batch)
@@ -191,8 +182,7 @@ def work(store, people):
         unit.touches.insert(touches(keys, 1), NOW)
         unit.touches.claim([row["touch_id"] for row in unit.touches.due(MAILBOX, 1, NOW, 20)], "me", NOW)
         unit.touches.used(MAILBOX, NOW)
-        driver.set_progress_handler(None, 0)
-    return steps
+    return steps.count
 
 
 def test_a_batch_costs_the_same_in_a_store_ten_times_as_large(sqlite_url, open_store):

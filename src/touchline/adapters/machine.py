@@ -16,9 +16,10 @@ def is_alive(pid: int) -> bool:
         return True
     try:
         # The state stands behind the name, which may hold anything (proc(5)).
-        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] != "Z"
-    except (OSError, IndexError):  # no such file: another kind of system, or it has gone just now
-        return Path("/proc/self").exists() is False or Path(f"/proc/{pid}").exists()
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        # It has gone just now; or this is another kind of system, whose word above is all there is.
+        return not Path("/proc/self").exists()
 
 
 def free_bytes(folder: Path) -> int:

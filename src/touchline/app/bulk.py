@@ -59,6 +59,17 @@ class Order:
     into: str | None = None
     by: str = "unknown"
 
+    def check(self) -> None:
+        """See that nothing is missing.
+
+        Raises:
+            InvalidInput: A reason or a campaign is.
+        """
+        if self.action in ("suppress", "stop") and not self.reason.strip():
+            raise InvalidInput(f"To {self.action} leads needs a reason.", hint="Say why; it is kept with each of them.")
+        if self.action == "enrol" and not self.into:
+            raise InvalidInput("It is not said which campaign to enrol into.", hint="Choose a campaign.")
+
 
 @dataclass(slots=True)
 class Progress:
@@ -97,10 +108,7 @@ def begin(store: Store, selection: Selection, order: Order, confirmed: Preview) 
         InvalidInput: A reason or a campaign is missing.
         NotFound: No such campaign.
     """
-    if order.action in ("suppress", "stop") and not order.reason.strip():
-        raise InvalidInput(f"To {order.action} leads needs a reason.", hint="Say why; it is kept with each of them.")
-    if order.action == "enrol" and not order.into:
-        raise InvalidInput("It is not said which campaign to enrol into.", hint="Choose a campaign.")
+    order.check()
     if confirmed.digest != selection.digest():
         raise Refused("The filter is not the one that was confirmed.", hint="Look at the count again and confirm it.")
     now = preview(store, selection)

@@ -1,8 +1,5 @@
 """A served site on a real database, with an owner who is logged in and a key of every role."""
 
-import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -10,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
 from app.office import TUESDAY, Office, opened
 from touchline.adapters.passwords import Argon2Hasher
-from touchline.adapters.store.store import Store
-from touchline.adapters.store.tables import metadata
 from touchline.app import access
 from touchline.app.counts import Counts
 from touchline.model.access import ROLES, at_the_shell
@@ -130,57 +124,19 @@ def _api(parts: Office, served: Served) -> Iterator[Api]:
         yield Api(parts, workspace, client, keys, session, app.state.site.counts)
 
 
-def _migrated(url: str, home: Path) -> None:
-    store = Store(url, home)
-    store.migrate()
-    store.close()
-
-
-@pytest.fixture(scope="session")
-def api_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty SQLite file: copying it is faster than migrating."""
-    home = tmp_path_factory.mktemp("api")
-    _migrated("sqlite:///template.db", home)
-    return home / "template.db"
-
-
-@pytest.fixture(scope="session")
-def api_postgres(postgres_server: str) -> Iterator[str]:
-    """A migrated PostgreSQL database, emptied for each test."""
-    name = f"api_{os.getpid()}_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    url = postgres_server.replace("/postgres?", f"/{name}?")
-    _migrated(url, Path("/"))
-    yield url
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-@pytest.fixture(scope="session")
-def api_mail() -> Iterator[SmtpServer]:
-    """The mail server of every site."""
-    with SmtpServer() as server:
-        yield server
-
-
 @pytest.fixture
-def api(tmp_path: Path, api_template: Path, api_mail: SmtpServer, served: Served) -> Iterator[Api]:
+def api(tmp_path: Path, sqlite_url: str, mail_server: SmtpServer, served: Served) -> Iterator[Api]:
     """A site on SQLite."""
-    shutil.copy(api_template, tmp_path / "touchline.db")
     with ExitStack() as stack:
-        parts = opened(stack, tmp_path, "sqlite:///touchline.db", api_mail)
+        parts = opened(stack, tmp_path, sqlite_url, mail_server)
         yield stack.enter_context(_api(parts, served))
 
 
 @pytest.fixture
-def postgres_api(tmp_path: Path, api_postgres: str, api_mail: SmtpServer, served: Served) -> Iterator[Api]:
+def postgres_api(tmp_path: Path, postgresql_url: str, mail_server: SmtpServer, served: Served) -> Iterator[Api]:
     """A site on PostgreSQL."""
-    names = ", ".join(table.name for table in metadata.sorted_tables)
-    with psycopg.connect(api_postgres, autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {names} RESTART IDENTITY")
     with ExitStack() as stack:
-        parts = opened(stack, tmp_path, api_postgres, api_mail)
+        parts = opened(stack, tmp_path, postgresql_url, mail_server)
         yield stack.enter_context(_api(parts, served))
 
 

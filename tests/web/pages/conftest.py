@@ -11,9 +11,9 @@ import pytest
 from touchline.app import access, people
 from touchline.model.access import at_the_shell
 from touchline.web.visit import COOKIE
-from web.api.conftest import Api, api, api_mail, api_postgres, api_template, either, postgres_api
+from web.api.conftest import Api, api, either, postgres_api
 
-__all__ = ["Api", "api", "api_mail", "api_postgres", "api_template", "either", "postgres_api"]
+__all__ = ["Api", "api", "either", "postgres_api"]
 
 HOSTILE = (
     "<script>alert(1)</script>",

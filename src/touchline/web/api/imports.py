@@ -17,7 +17,7 @@ from touchline.app.ports import Row
 from touchline.app.uploads import Upload
 from touchline.model.cells import neutral
 from touchline.model.errors import InvalidInput
-from touchline.web import incoming
+from touchline.web import incoming, uploaded
 from touchline.web.api import cursors
 from touchline.web.api.etags import tagged
 from touchline.web.api.route import router
@@ -193,10 +193,7 @@ def get_upload(visit: Annotated[Visit, needs("imports:read")], upload: Id) -> Up
 @routes.delete("/uploads/{upload}", status_code=204, summary="Forget an upload")
 def forget(visit: Annotated[Visit, needs("imports:write")], upload: Id) -> None:
     """Only where no run loads it."""
-    shelf = visit.workspace.shelf
-    found = shelf.find(upload)
-    with visit.changing("import.forget", f"upload:{upload}"):
-        uploads.forget(shelf, found)
+    uploaded.forget(visit, visit.workspace.shelf.find(upload))
 
 
 def _told(visit: Visit, upload: Upload) -> Uploaded:
@@ -229,28 +226,14 @@ def commit(
     visit: Annotated[Visit, needs("imports:write")], body: Order, response: Response, dry_run: DryRun = False
 ) -> Followed | Rehearsed:
     """A worker loads the file: follow the run. A dry run tries the first 50,000 rows, without DNS."""
-    workspace = visit.workspace
-    upload = workspace.shelf.find(body.upload)
-    source = workspace.uploaded(upload, body.columns)
+    upload = visit.workspace.shelf.find(body.upload)
     if dry_run:
-        with visit.changing("import.try", f"upload:{upload.id}") as change:
-            tried = uploads.rehearse(workspace.outside, source, body.campaign, body.until)
-            change.after = {"campaign": body.campaign, **tried.counts}
+        tried = uploaded.rehearse(visit, upload, body.campaign, body.until, body.columns)
         response.status_code = 200
         columns = _columns(visit, upload, body.columns)
         shown = {name: getattr(tried, name) for name in ("rows", "whole", "counts", "reasons", "aside", "already")}
         return Rehearsed.model_validate(shown | {"columns": columns})
-    with visit.changing("import.commit", f"upload:{upload.id}") as change:
-        run = uploads.commit(
-            workspace.outside,
-            workspace.shelf,
-            upload,
-            source,
-            campaign=body.campaign,
-            until=body.until,
-            columns=body.columns,
-        )
-        change.after = {"name": upload.name, "campaign": body.campaign, "run": run["id"]}
+    run = uploaded.commit(visit, upload, body.campaign, body.until, body.columns)
     return Followed(run=run["id"], follow=f"/api/v1/runs/{run['id']}")
 
 

@@ -12,7 +12,7 @@ from touchline.adapters.sources.headers import FIELDS
 from touchline.app import imports, runs, uploads
 from touchline.app.uploads import Upload
 from touchline.model.errors import InvalidInput, NotFound, Refused, TouchlineError
-from touchline.web import frame, incoming, problems
+from touchline.web import frame, incoming, problems, uploaded
 from touchline.web.api.imports import SAMPLE_CHARS, SAMPLED, SAMPLES, aside_as_csv
 from touchline.web.api.texts import ONE_LINE, Number
 from touchline.web.visit import Visit, needs
@@ -144,13 +144,10 @@ def look(visit: Reads, upload: Id, campaign: Campaign = "") -> Response:
 @routes.post("/import/uploads/{upload}/try")
 def rehearse(visit: Writes, upload: Id, choice: Chosen) -> Response:
     """What an import would do, with nothing of it kept."""
-    found, workspace = visit.workspace.shelf.find(upload), visit.workspace
+    found = visit.workspace.shelf.find(upload)
     try:
         _check(choice)
-        source = workspace.uploaded(found, choice.columns)
-        with visit.changing("import.try", f"upload:{upload}") as change:
-            tried = uploads.rehearse(workspace.outside, source, choice.campaign, choice.until)
-            change.after = {"campaign": choice.campaign, **tried.counts}
+        tried = uploaded.rehearse(visit, found, choice.campaign, choice.until, choice.columns)
     except (InvalidInput, NotFound, Refused) as error:
         return _form(visit, found, choice, error=error)
     return _form(visit, found, choice, tried=tried)
@@ -159,21 +156,10 @@ def rehearse(visit: Writes, upload: Id, choice: Chosen) -> Response:
 @routes.post("/import/uploads/{upload}/commit")
 def commit(visit: Writes, upload: Id, choice: Chosen) -> Response:
     """Let a worker load the file."""
-    found, workspace = visit.workspace.shelf.find(upload), visit.workspace
+    found = visit.workspace.shelf.find(upload)
     try:
         _check(choice)
-        source = workspace.uploaded(found, choice.columns)
-        with visit.changing("import.commit", f"upload:{upload}") as change:
-            run = uploads.commit(
-                workspace.outside,
-                workspace.shelf,
-                found,
-                source,
-                campaign=choice.campaign,
-                until=choice.until,
-                columns=choice.columns,
-            )
-            change.after = {"name": found.name, "campaign": choice.campaign, "run": run["id"]}
+        run = uploaded.commit(visit, found, choice.campaign, choice.until, choice.columns)
     except (InvalidInput, NotFound, Refused) as error:
         return _form(visit, found, choice, error=error)
     return frame.done(visit.request, _path(found), f"Run {run['id']} loads {found.name}.")
@@ -183,8 +169,7 @@ def commit(visit: Writes, upload: Id, choice: Chosen) -> Response:
 def forget(visit: Writes, upload: Id) -> Response:
     """Remove a file that nobody wants imported."""
     found = visit.workspace.shelf.find(upload)
-    with visit.changing("import.forget", f"upload:{upload}"):
-        uploads.forget(visit.workspace.shelf, found)
+    uploaded.forget(visit, found)
     return frame.done(visit.request, "/import", f"{found.name} is forgotten.")
 
 

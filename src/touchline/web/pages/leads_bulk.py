@@ -94,10 +94,7 @@ def _part(visit: Visit, asked: Asked, order: bulk.Order, confirmed: int, cursor:
 
 def _ticked(visit: Visit, asked: Asked, order: bulk.Order, ids: list[int]) -> bulk.Progress:
     """Each ticked row by itself; one that does not meet the filter any more stays as it is."""
-    if order.action in ("suppress", "stop") and not order.reason.strip():
-        raise InvalidInput(f"To {order.action} leads needs a reason.", hint="Say why; it is kept with each of them.")
-    if order.action == "enrol" and not order.into:
-        raise InvalidInput("It is not said which campaign to enrol into.", hint="Choose a campaign.")
+    order.check()
     counted: dict[str, int] = {"matched": 0}
     for key in sorted(set(ids)):
         one = bulk.Progress(after=key - 1, until=key, counts=counted)
