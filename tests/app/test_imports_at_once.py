@@ -24,12 +24,17 @@ class Meanwhile(Stopwatch):
 
     def __init__(self, part: str, act: Callable[[], object]) -> None:
         super().__init__()
-        self.part, self.act, self.times = part, act, 0
+        self.part, self.act = part, act
+        self.parts: Counter[str] = Counter()
+
+    @property
+    def times(self) -> int:
+        return self.parts[self.part]
 
     @contextmanager
     def timing(self, part: str) -> Iterator[None]:
+        self.parts[part] += 1
         if part == self.part:
-            self.times += 1
             self.act()
         with super().timing(part):
             yield
@@ -46,10 +51,17 @@ def applied(office: Office) -> Office:
     return office
 
 
+def under_way(office: Office) -> None:
+    """Another import has begun and goes on."""
+    with office.store.transaction() as unit:
+        unit.imports.open(1, source="csv", name="other.csv", fingerprint="other", size=1, now=office.now)
+
+
 def people(office: Office, *rows: str) -> Source:
     return office.csv(*rows, header=HEADER)
 
 
+@pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize(
     "row",
     [
@@ -57,8 +69,12 @@ def people(office: Office, *rows: str) -> Source:
         ",linkedin.com/in/ann,Ann,Firm 0,120",  # only the profile page is the same
     ],
 )
-def test_a_person_who_came_by_another_import_meanwhile_is_no_second_lead(shared: Office, row: str) -> None:
+def test_a_person_who_came_by_another_import_meanwhile_is_no_second_lead(
+    shared: Office, row: str, beside: bool
+) -> None:
     applied(shared)
+    if beside:
+        under_way(shared)
     theirs = people(shared, row)
 
     def other() -> None:
@@ -66,12 +82,17 @@ def test_a_person_who_came_by_another_import_meanwhile_is_no_second_lead(shared:
             shared.load(theirs, "autumn", until="nurture")
 
     meanwhile = Meanwhile("merge", other)
-    done = load(shared, people(shared, "ann0@firm0.com,linkedin.com/in/ann,Ann,Firm 0,120"), meanwhile)
-    assert (meanwhile.times, done.rows) == (2, 1)
-    assert done.counts["new"] == 0
-    [lead] = shared.rows(tables.leads)
-    assert (lead["identity"], lead["import_id"]) == ("ann0@firm0.com", shared.rows(tables.imports)[1]["id"])
-    assert [p["lead_id"] for p in shared.rows(tables.prospects)] == [lead["id"]] * 2
+    ours = ("bo@firm1.com,,Bo,Firm 1,120", "ann0@firm0.com,linkedin.com/in/ann,Ann,Firm 0,120")
+    done = load(shared, people(shared, *ours), meanwhile)
+    assert (meanwhile.times, done.rows) == (2, 2)
+    assert (done.counts["new"], done.counts["updated"] + done.counts["duplicate"]) == (1, 1)
+    ann, bo = sorted(shared.rows(tables.leads), key=lambda row: row["identity"])
+    assert (ann["identity"], bo["identity"]) == ("ann0@firm0.com", "bo@firm1.com")
+    assert (ann["import_id"] != done.import_id, bo["import_id"]) == (True, done.import_id)
+    assert sorted(p["lead_id"] for p in shared.rows(tables.prospects)) == sorted([ann["id"], ann["id"], bo["id"]])
+    # Leads are written twice a batch, new ones and known ones. Only where no other import was under way when the batch
+    # began, or a profile page is all that is the same, the batch begins anew.
+    assert meanwhile.parts["save leads"] == (4 if row.startswith(",") else 2 if beside else 3)
 
 
 def test_somebody_else_who_came_meanwhile_disturbs_nobody(shared: Office) -> None:

@@ -133,17 +133,17 @@ def test_an_import_under_way_is_taken_on_by_one_at_a_time(postgresql_url, open_s
 @pytest.mark.parametrize(("ours", "theirs"), [(False, True), (True, False), (True, True)])
 def test_who_adds_leads_alone_waits_for_the_others_and_they_for_it(postgresql_url, open_store, ours, theirs):
     store = open_store(postgresql_url)
-    assert waits(store, lambda unit: unit.imports.join(alone=ours), lambda unit: unit.imports.join(alone=theirs))
+    assert waits(store, lambda unit: unit.imports.join(1, alone=ours), lambda unit: unit.imports.join(1, alone=theirs))
 
 
 def test_who_adds_leads_beside_others_waits_for_them_only_to_commit(postgresql_url, open_store):
     store = open_store(postgresql_url)
 
     def join(unit):
-        unit.imports.join(alone=False)
+        unit.imports.join(1, alone=False)
 
     def join_and_leave(unit):
-        unit.imports.join(alone=False)
+        unit.imports.join(1, alone=False)
         unit.imports.leave()
 
     assert not waits(store, join, join_and_leave)

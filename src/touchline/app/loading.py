@@ -150,14 +150,14 @@ def rehearse(unit: Unit, load: Load, batch: Prepared) -> None:
 def stored_in(unit: Unit, load: Load, batch: Prepared, *, alone: bool) -> dict[str, int]:
     """Write a batch at the import's cursor, which it moves; gives its counts."""
     unit.campaigns.hold(load.stored.id)
-    unit.imports.join(alone=alone)
+    beside = unit.imports.join(load.import_id, alone=alone)
     cursor = unit.imports.get(load.import_id, lock=True)
     if cursor is None or cursor["offset"] != load.offset:
         raise Refused(
             f"Another process is importing {cursor['name'] if cursor else 'this file'}.",
             hint="Wait for it: touchline imports list.",
         )
-    return _store(load, unit, batch, load.outside.clock.now(), cursor=batch.source.next_offset)
+    return _store(load, unit, batch, load.outside.clock.now(), cursor=batch.source.next_offset, beside=beside)
 
 
 def _passed(load: Load, batch: SourceBatch, counts: Mapping[str, int]) -> None:
@@ -176,11 +176,11 @@ class _Merged:
     outcomes: pl.DataFrame
 
 
-def _store(load: Load, unit: Unit, batch: Prepared, now: datetime, *, cursor: int) -> dict[str, int]:
+def _store(load: Load, unit: Unit, batch: Prepared, now: datetime, *, cursor: int, beside: bool) -> dict[str, int]:
     """Write a batch with its counts and set the import's cursor."""
     outside, stored = load.outside, load.stored
     timing = outside.stopwatch.timing
-    merged = _merge(unit, batch.rows, now, load)
+    merged = _merge(unit, batch.rows, now, load, beside=beside)
     with timing("match"):
         absent = unit.prospects.absent(stored.id, merged.named)
         fresh = _fresh(unit, absent, merged)
@@ -257,14 +257,14 @@ def again(
     rows.answers.keep(outside.store, now)
     with outside.store.transaction() as unit:
         unit.campaigns.hold(stored.id)
-        unit.imports.join(alone=True)
+        unit.imports.join(load.import_id, alone=True)
         cursor = unit.imports.get(load.import_id, lock=True)
         if cursor is None:
             raise Refused(f"There is no import {load.import_id} any more.", hint="Import the file again.")
         first = place["row"] + 1
         if not unit.imports.take_back(load.import_id, first, first + place["rows"] - 1, SET_ASIDE):
             return {}
-        return _store(load, unit, rows, now, cursor=cursor["offset"])
+        return _store(load, unit, rows, now, cursor=cursor["offset"], beside=False)
 
 
 def _with_text(aside: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
@@ -280,7 +280,7 @@ def _with_text(aside: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(pl.coalesce("raw", "cells").str.slice(0, 2_000).alias("raw")).drop("cells")
 
 
-def _merge(unit: Unit, rows: pl.DataFrame, now: datetime, load: Load) -> _Merged:
+def _merge(unit: Unit, rows: pl.DataFrame, now: datetime, load: Load, *, beside: bool) -> _Merged:
     """Decide the batch against the store and write its leads."""
     timing = load.outside.stopwatch.timing
     with timing("match"):
@@ -292,13 +292,41 @@ def _merge(unit: Unit, rows: pl.DataFrame, now: datetime, load: Load) -> _Merged
     with timing("merge"):
         merged = harvest.merge(rows, known, suppressed)
     with timing("save leads"):
-        inserted = merged.inserts.with_columns(unit.leads.insert(merged.inserts, load.import_id, now))
+        inserted = merged.inserts.with_columns(unit.leads.insert(merged.inserts, load.import_id, now, beside=beside))
+    if inserted["lead_id"].has_nulls():
+        with timing("match"):
+            known = pl.concat([known, unit.leads.known(_absent(inserted)["identity"].to_list(), [])])
+        with timing("merge"):
+            merged, inserted = _again(rows, known, suppressed, inserted)
+    with timing("save leads"):
         unit.leads.update(merged.updates, now)
         unit.prospects.mark_pending(merged.updates["lead_id"].to_list())
     by_identity = pl.concat([known.select("identity", "lead_id"), merged.updates.select("identity", "lead_id")])
     taken = merged.outcomes.filter(pl.col("outcome").is_in(["updated", "duplicate"]))
     named = taken.select("identity").unique().join(by_identity.unique(), on="identity")["lead_id"].unique().sort()
     return _Merged(inserted, frozenset(known["lead_id"]), named.to_list(), merged.outcomes)
+
+
+def _absent(inserted: pl.DataFrame) -> pl.DataFrame:
+    return inserted.filter(pl.col("lead_id").is_null())
+
+
+def _again(
+    rows: pl.DataFrame, known: pl.DataFrame, suppressed: pl.DataFrame, inserted: pl.DataFrame
+) -> tuple[harvest.Harvested, pl.DataFrame]:
+    """Decide a batch again, some of whose new leads another import has brought meanwhile, which are known now.
+
+    Args:
+        inserted: The new leads as they were, with keys; those of the others have none.
+
+    Raises:
+        Crossed: A new lead that is written already would have to be another one now.
+    """
+    merged = harvest.merge(rows, known, suppressed)
+    kept = inserted.drop_nulls("lead_id")
+    if not merged.inserts.equals(kept.drop("lead_id")):
+        raise Crossed("Another import has added the same people.", hint="Try again.")
+    return merged, kept
 
 
 def _fresh(unit: Unit, absent: list[int], merged: _Merged) -> pl.DataFrame:

@@ -51,15 +51,20 @@ class Imports:
         row = self.connection.execute(query).mappings().one_or_none()
         return dict(row) if row else None
 
-    def join(self, *, alone: bool) -> None:
-        """Add leads from now on: beside other transactions that do, or alone until this one ends.
+    def join(self, key: int, *, alone: bool) -> bool:
+        """Add leads from now on: beside other imports that do, or alone until this transaction ends.
 
         On SQLite a transaction that writes is alone anyway.
+
+        Returns:
+            Whether other imports are under way.
         """
-        if self.bulk.postgresql:
-            take = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
-            self.connection.execute(select(take(func.hashtext("add leads"))))
-            self._beside = None if alone else self._cursors()
+        if not self.bulk.postgresql:
+            return False
+        take = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
+        self.connection.execute(select(take(func.hashtext("add leads"))))
+        self._beside = None if alone else self._cursors()
+        return bool(self._beside and not self._beside.keys() <= {key})
 
     def leave(self) -> bool:
         """Let no other that has joined commit before this transaction ends; says whether one has since this one joined."""

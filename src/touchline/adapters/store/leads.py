@@ -53,11 +53,14 @@ class Leads:
             select(*columns).where(among(self.connection, leads.c.id, ids)).order_by(leads.c.id),
         )
 
-    def insert(self, batch: pl.DataFrame, import_id: int | None, now: datetime) -> pl.Series:
+    def insert(self, batch: pl.DataFrame, import_id: int | None, now: datetime, *, beside: bool = False) -> pl.Series:
         """Add new leads (`identity`, LEAD columns and shadows); gives their keys in the batch's order.
 
+        Args:
+            beside: Others may add some of them at the same time. Who has been added by them has no key here.
+
         Raises:
-            Crossed: Another transaction has added one of them meanwhile.
+            Crossed: Others have, unexpectedly.
         """
         keys = self.bulk.reserve("leads", batch.height)
         rows = batch.select(
@@ -71,9 +74,17 @@ class Leads:
         if not self.bulk.postgresql:
             self.bulk.insert("leads", rows)
             return keys.rename("lead_id")
+        # Whoever adds the same people at once waits for the first of them: in one order, nobody waits in a ring.
+        rows = rows.sort("identity")
+        if beside:
+            if self.bulk.insert_missing("leads", rows) == rows.height:
+                return keys.rename("lead_id")
+            there = self.connection.execute(
+                select(leads.c.id).where(among(self.connection, leads.c.id, keys))
+            ).scalars()
+            return keys.set(~keys.is_in(list(there)), None).rename("lead_id")
         try:
-            # Whoever adds the same people at once waits for the first of them: in one order, nobody waits in a ring.
-            self.bulk.insert("leads", rows.sort("identity"))
+            self.bulk.insert("leads", rows)
         except psycopg.errors.UniqueViolation as error:
             raise Crossed("Another import has added the same people.", hint="Try again.") from error
         return keys.rename("lead_id")
