@@ -196,6 +196,7 @@ FILLED = TRICKY.filter(str.strip)
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True)
 LABELS = TRICKY.map(lambda t: " ".join(t.splitlines()).replace("\t", " ")).filter(lambda t: 0 < len(t) <= 80)
 WHEN = st.sampled_from(("tier = 'a'", "employees BETWEEN 1 AND 9 OR\n country IN ('de', 'a\"b')", "has(tech, 'é')"))
+BOX = {"address": "a@b.de", "host": "h", "username": 'a"\\', "password_env": "P", "daily_cap": 0}
 LEAD_WHEN = st.sampled_from(("employees > 3", "title LIKE '%\"x\"%'", "has(tech, 'c#')"))
 
 
@@ -233,7 +234,7 @@ DOCUMENTS = table(
     mode=st.sampled_from(("review", "automatic")),
     timezone=st.sampled_from(("UTC", "Europe/Berlin")),
     sender=table({}, name=TRICKY, postal_address=TRICKY, opt_out=TRICKY),
-    mailboxes=st.just([{"address": "a@b.de", "host": "h", "username": 'a"\\', "password_env": "P", "daily_cap": 0}]),
+    mailboxes=st.sampled_from(([BOX], [{**BOX, "ramp": {"start": 2}}], [BOX, {**BOX, "address": "b@b.de", "ramp": {}}])),
     window=table({}, end=st.times(min_value=time(9, 1)).map(str), days=st.just(["fri", "mon"])),
     sources=st.lists(table({"path": LABELS}), max_size=2),
     tiers=table({}, fit=st.just([100, 0]), table=st.just([["D", "d", "d"]] * 3)),

@@ -349,6 +349,27 @@ def test_the_cap_counts_any_24_hours(office: Office) -> None:
     assert all(notes for _, notes in found), "the cap is said"
 
 
+def test_a_mailbox_that_warms_up_sends_more_each_day_until_its_cap(either: Office) -> None:
+    warm = either.mailbox(daily_cap=7, ramp={"start": 2, "step": 3})
+    ready(either, 30, mailboxes=[warm])
+    either.now = WEDNESDAY.replace(hour=10)
+    sent, said = [], list[str]()
+    for _ in range(2):
+        post = either.post()
+        sent.append(send_due(post, either.stored())["sent"])
+        said += post.notes
+        either.later(hours=24.01)
+    either.later(days=3)  # from Friday to Monday
+    sent.append(either.send()["sent"])
+    assert sent == [2, 5, 7]
+    assert said[0].endswith("has reached its cap of 2 messages in 24 hours, which is on its way to 7")
+
+
+def test_a_cap_below_the_start_of_its_ramp_holds_from_the_first_day(office: Office) -> None:
+    ready(office, 5, mailboxes=[office.mailbox(daily_cap=1, ramp={"start": 3})])
+    assert office.send() == {"sent": 1}
+
+
 def test_a_cap_of_nothing_sends_nothing(office: Office) -> None:
     ready(office, mailboxes=[office.mailbox(daily_cap=0)])
     post = office.post()

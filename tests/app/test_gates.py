@@ -242,6 +242,14 @@ def test_a_cap_that_is_used_up_says_when_there_is_room(either: Office) -> None:
     assert sends(either) == 1
 
 
+def test_a_mailbox_that_warms_up_says_so(office: Office) -> None:
+    ready(office, 2, mailboxes=[office.mailbox(daily_cap=9, ramp={"start": 1})])
+    assert office.send() == {"sent": 1}
+    gate = closed(office)["cap"]
+    assert "(1 while it warms up to 9)" in gate.why
+    assert gate.opens_at == office.now + timedelta(days=1)
+
+
 def test_a_cap_of_none_at_all_never_opens_by_itself(office: Office) -> None:
     ready(office, mailboxes=[office.mailbox(daily_cap=0)])
     assert closed(office)["cap"].opens_at is None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from touchline.app.caps import cap_of, room_of
 from touchline.app.ledger import batch_of, following, hold, stop_prospect
 from touchline.app.letters import Content, OptOut, Unrenderable, contents
 from touchline.app.ports import Clock, Probe, Progress, Row, Stopwatch, Store, StoredCampaign, Transport, Unit
@@ -15,7 +16,6 @@ from touchline.stages import nurture
 STOPPED = "stopped"
 """Name of the switch that every claim looks at."""
 
-DAY = timedelta(hours=24)
 STALE = timedelta(seconds=60)
 """A sender that has not been heard of for so long is taken for dead."""
 
@@ -110,7 +110,9 @@ def claim_due(post: Post, stored: StoredCampaign, mailbox: Mailbox, wanted: int)
                 return []
             room = min(wanted, room_of(unit, mailbox, now))
             if room <= 0:
-                post.notes.append(f"{mailbox.address} has reached its cap of {mailbox.daily_cap} messages in 24 hours")
+                cap = cap_of(unit, mailbox, now)
+                warms = f", which is on its way to {mailbox.daily_cap}" if cap < mailbox.daily_cap else ""
+                post.notes.append(f"{mailbox.address} has reached its cap of {cap} messages in 24 hours{warms}")
                 return []
             due = unit.touches.due(mailbox.address, stored.id, now, room)
             if not due:
@@ -160,11 +162,6 @@ def _postpone(post: Post, unit: Unit, stored: StoredCampaign, closed: list[Row],
 def resting(mailbox: Row | None, now: datetime) -> bool:
     """Whether a mailbox, as the store knows it, is not to be tried yet."""
     return mailbox is not None and mailbox["state"] == "error" and mailbox["retry_at"] > now
-
-
-def room_of(unit: Unit, mailbox: Mailbox, now: datetime) -> int:
-    """How many messages a mailbox may send now; 0 or less where its cap is used up."""
-    return mailbox.daily_cap - unit.touches.used(mailbox.address, now - DAY)
 
 
 def window_open(stored: StoredCampaign, row: Row, now: datetime) -> bool:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from touchline.app.campaigns import pause_reason, stopped
-from touchline.app.claims import resting, room_of, window_open
+from touchline.app.caps import cap_of, frees_at, room_of
+from touchline.app.claims import resting, window_open
 from touchline.app.desk import MOST, Count
 from touchline.app.health import SILENT
 from touchline.app.ledger import batch_of
 from touchline.app.letters import OptOut, Unrenderable, contents
-from touchline.app.mailboxes import frees_at
 from touchline.app.ports import Row, Store, StoredCampaign, Unit
 from touchline.app.schedules import JOBS, is_ahead, timing_of, upcoming
 from touchline.model.calendar import place_of, send_window
@@ -325,11 +325,17 @@ def _cap(scene: _Scene) -> Gate:
     if not left or max(left.values()) > 0:
         free = sum(room for room in left.values() if room > 0)
         return Gate("cap", open=True, why=f"{free:,} more may leave now.", href="/mailboxes")
-    whens = (frees_at(unit, one.address, one.daily_cap, one.daily_cap - room, now) for one, room in left.items())
+    whens = (frees_at(unit, one, now) for one in left)
     opens_at = min(filter(None, whens), default=None)
-    told = ", ".join(f"{one.address} ({one.daily_cap:,})" for one in left)
+    told = ", ".join(
+        f"{one.address} ({cap_of(unit, one, now):,}{_warming(one, cap_of(unit, one, now))})" for one in left
+    )
     why = f"The cap of messages in 24 hours is used up: {told}" + (f"; room at {_at(opens_at)}." if opens_at else ".")
     return Gate("cap", open=False, why=why, next_step="See the mailboxes", href="/mailboxes", opens_at=opens_at)
+
+
+def _warming(mailbox: Mailbox, cap: int) -> str:
+    return f" while it warms up to {mailbox.daily_cap:,}" if cap < mailbox.daily_cap else ""
 
 
 def _suppression(scene: _Scene) -> Gate:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from touchline.app.caps import DAY
 from touchline.app.ports import Row, Store, Unit
 from touchline.app.runs import ENDED
 
@@ -18,7 +19,6 @@ MARGIN = timedelta(minutes=10)
 GRACE = timedelta(seconds=60)
 """What began to leave so soon after a suppression may not have seen it: the suppression's own time is the beginning of its transaction."""
 
-DAY = timedelta(hours=24)
 UNSETTLED = ("open", "uncertain")
 """Results of a delivery that may still change."""
 

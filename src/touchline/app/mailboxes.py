@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from touchline.app.claims import DAY, resting
+from touchline.app.caps import DAY, cap_of, frees_at
+from touchline.app.claims import resting
 from touchline.app.ports import Row, Store, Unit
-from touchline.model.campaign import Mailbox
+from touchline.model.campaign import Mailbox, Ramp
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,9 @@ class MailboxUse:
 
     Attributes:
         campaigns: Names of those that send from it.
-        cap: Messages in any 24 hours; where campaigns give different ones, the largest.
+        cap: Messages in any 24 hours, as of now; where campaigns give different ones, the largest.
+        daily_cap: The same when it has warmed up.
+        ramp: How it warms up, if it does.
         used: Messages that count against it now.
         frees_at: When it may send again, where the cap is used up; None where it has room, or nobody can say.
         state: ready or error.
@@ -26,6 +28,8 @@ class MailboxUse:
     address: str
     campaigns: list[str]
     cap: int
+    daily_cap: int
+    ramp: Ramp | None
     used: int
     frees_at: datetime | None
     state: str
@@ -60,38 +64,29 @@ def uses(unit: Unit, now: datetime, campaign: str | None = None) -> list[Mailbox
     """The same inside a transaction."""
     known = {row["address"]: row for row in unit.desk.mailboxes()}
     users: dict[str, list[str]] = {}
-    caps: dict[str, int] = {}
+    named: dict[str, list[Mailbox]] = {}
     for outline in unit.desk.outlines():
-        for address, cap in _caps(outline["body"]).items():
-            users.setdefault(address, []).append(outline["name"])
+        for mailbox in map(Mailbox.model_validate, outline["body"].get("mailboxes", ())):
+            users.setdefault(mailbox.address, []).append(outline["name"])
             if campaign in (None, outline["name"]):
-                caps[address] = max(cap, caps.get(address, 0))
-    return [_use(unit, now, known.get(address), address, users[address], caps[address]) for address in sorted(caps)]
+                named.setdefault(mailbox.address, []).append(mailbox)
+    return [_use(unit, now, known.get(address), users[address], named[address]) for address in sorted(named)]
 
 
-def _caps(body: dict[str, Any]) -> dict[str, int]:
-    default = Mailbox.model_fields["daily_cap"].default
-    return {mailbox["address"]: mailbox.get("daily_cap", default) for mailbox in body.get("mailboxes", ())}
-
-
-def _use(unit: Unit, now: datetime, known: Row | None, address: str, campaigns: list[str], cap: int) -> MailboxUse:
+def _use(unit: Unit, now: datetime, known: Row | None, campaigns: list[str], named: list[Mailbox]) -> MailboxUse:
+    largest = max(named, key=lambda one: cap_of(unit, one, now))
+    address, cap = largest.address, cap_of(unit, largest, now)
     used = unit.touches.used(address, now - DAY)
     return MailboxUse(
         address=address,
         campaigns=campaigns,
         cap=cap,
+        daily_cap=largest.daily_cap,
+        ramp=largest.ramp,
         used=used,
-        frees_at=frees_at(unit, address, cap, used, now),
+        frees_at=frees_at(unit, largest, now),
         state=known["state"] if known else "ready",
         error=known["error"] if known else None,
         retry_at=known["retry_at"] if known and resting(known, now) else None,
         last_sent=unit.desk.last_sent(address),
     )
-
-
-def frees_at(unit: Unit, address: str, cap: int, used: int, now: datetime) -> datetime | None:
-    """When a cap that is used up has room again; None where it has, or will not by itself."""
-    if used < cap or cap == 0:
-        return None
-    gone = unit.desk.gone_at(address, now - DAY, used - cap)
-    return gone + DAY if gone is not None else None

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from touchline.app.caps import DAY, cap_of
 from touchline.app.health import LEVELS, SILENT, Health, Signs, judge, signs, waiting
-from touchline.app.history import DAY, Tally, tally
+from touchline.app.history import Tally, tally
 from touchline.app.ports import Store
 from touchline.app.runs import ENDED
 
@@ -63,7 +64,10 @@ def measure(store: Store, now: datetime, free_bytes: int | None = None) -> Readi
     with store.reading() as unit:
         whole = tally(unit, now)
         seen = signs(unit, now, whole.breaches, free_bytes)
-        used, caps, leads = unit.gauges.used(now - DAY), unit.gauges.caps(), unit.gauges.newest_lead()
+        used, leads = unit.gauges.used(now - DAY), unit.gauges.newest_lead()
+        caps = dict[str, int]()
+        for mailbox in unit.gauges.mailboxes():
+            caps[mailbox.address] = max(cap_of(unit, mailbox, now), caps.get(mailbox.address, 0))
     jobs = sorted({row["job"] for row in (*seen.schedules, *seen.unfinished)})
     return Reading(
         # All states from the start: a rate needs the number before the first failure.

@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from touchline.app.claims import STOPPED, resting, room_of
+from touchline.app.caps import room_of
+from touchline.app.claims import STOPPED, resting
 from touchline.app.ports import Row, Store, Unit
 from touchline.model import timing
 from touchline.model.errors import InvalidInput, NotFound, Refused

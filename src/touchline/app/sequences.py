@@ -11,6 +11,7 @@ import polars as pl
 
 from touchline.app.approvals import Rendered, render
 from touchline.app.campaign_detail import SPAN, edited
+from touchline.app.caps import caps_ahead
 from touchline.app.desk import MOST, Count, day_bounds
 from touchline.app.leads import find
 from touchline.app.ledger import batch_of
@@ -345,12 +346,11 @@ def coming(store: Store, now: datetime, *, zone: str = "UTC", days: int = 30) ->
     found = []
     with store.reading() as unit:
         for outline in unit.desk.outlines():
-            mailboxes = outline["body"].get("mailboxes", ())
-            default = Mailbox.model_fields["daily_cap"].default
-            cap = sum(mailbox.get("daily_cap", default) for mailbox in mailboxes)
-            counts = [unit.desk.coming(outline["id"], one["address"], bounds, MOST + 1) for one in mailboxes]
+            mailboxes = list(map(Mailbox.model_validate, outline["body"].get("mailboxes", ())))
+            caps = caps_ahead(unit, mailboxes, now, days)
+            counts = [unit.desk.coming(outline["id"], one.address, bounds, MOST + 1) for one in mailboxes]
             for place, each in enumerate(zip(*counts, strict=True)):
                 touches = Count(sum(min(one, MOST) for one in each), more=any(one > MOST for one in each))
                 if touches:
-                    found.append(Coming(first + timedelta(days=place), outline["name"], touches, cap))
+                    found.append(Coming(first + timedelta(days=place), outline["name"], touches, caps[place]))
     return sorted(found, key=lambda one: (one.day, one.campaign))

@@ -249,6 +249,15 @@ class Sequence(Frozen):
         return self
 
 
+class Ramp(Frozen):
+    """How a new mailbox warms up: providers distrust one that begins with many messages."""
+
+    start: Annotated[int, Field(ge=1, le=1_000_000)] = 5
+    """Messages in 24 hours on the day of its first message."""
+    step: Annotated[int, Field(ge=1, le=1_000_000)] = 5
+    """How many more on each day after it, up to the daily cap."""
+
+
 class Mailbox(Frozen):
     """A sending identity. The password stays in the environment: only the variable's name is here."""
 
@@ -261,6 +270,12 @@ class Mailbox(Frozen):
     password_env: Annotated[str, AfterValidator(_variable)] | None = None
     daily_cap: Annotated[int, Field(ge=0, le=1_000_000)] = 50
     """Messages in any 24 hours; 0 stops the mailbox."""
+    ramp: Ramp | None = None
+    """None: the daily cap holds from the first day."""
+
+    def cap_on(self, day: int) -> int:
+        """Messages in any 24 hours, so many whole days after its first one."""
+        return self.daily_cap if self.ramp is None else min(self.daily_cap, self.ramp.start + self.ramp.step * day)
 
     @field_validator("address")
     @classmethod

@@ -422,6 +422,18 @@ def test_the_calendar_sets_what_is_due_against_the_cap(owner_on_each: Person) ->
     assert "Show as a table" in said
 
 
+def test_mailboxes_that_warm_up_show_how(owner: Person) -> None:
+    warm = owner.api.office.mailbox(daily_cap=40, ramp={"start": 1, "step": 2})
+    keys = drafts(owner, 3, mailboxes=[warm])
+    owner.post("/approvals/approve", ids=keys)
+    said = owner.words("/campaigns/spring/calendar")
+    assert "may leave today 1 as they warm up, 40 in a month" in said
+    assert "2 over" in said
+    assert "warms up by 2 a day, to 40" in owner.words("/mailboxes")
+    [told] = owner.api.get("/mailboxes")["items"]
+    assert (told["cap"], told["daily_cap"]) == (1, 40)
+
+
 # who may what, and hostile texts
 
 

@@ -184,8 +184,8 @@ class Gauges:
                 found[mailbox] = found.get(mailbox, 0) + count
         return found
 
-    def caps(self) -> dict[str, int]:
-        """The cap of each mailbox of a campaign that is no draft; where several campaigns share it, the largest."""
+    def mailboxes(self) -> list[Mailbox]:
+        """Those of every campaign that is more than a draft; one that several name stands there for each."""
         query = (
             select(campaign_versions.c.body)
             .join(
@@ -195,13 +195,9 @@ class Gauges:
             )
             .where(campaigns.c.state != "draft")
         )
-        found: dict[str, int] = {}
-        for body in self.connection.execute(query).scalars():
-            # Checked when it was stored; checking all of it at every look would take longer than everything else.
-            for mailbox in json.loads(body).get("mailboxes", ()):
-                cap = mailbox.get("daily_cap", Mailbox.model_fields["daily_cap"].default)
-                found[mailbox["address"]] = max(cap, found.get(mailbox["address"], 0))
-        return found
+        # Checked when they were stored; checking all of a campaign at every look would take longer than everything else.
+        bodies = map(json.loads, self.connection.execute(query).scalars())
+        return [Mailbox.model_validate(mailbox) for body in bodies for mailbox in body.get("mailboxes", ())]
 
     def failing(self, since: datetime) -> list[dict[str, Any]]:
         """`address`, `error`, `retry_at` of mailboxes that are in error and were to be tried again after an instant."""

@@ -209,6 +209,11 @@ class Touches:
         both = select(gone.scalar_subquery() + claimed.scalar_subquery())
         return int(self.connection.execute(both).scalar_one())
 
+    def first_sent(self, mailbox: str) -> datetime | None:
+        """When the first message of a mailbox began to leave that its server took."""
+        query = select(deliveries.c.started_at).where(deliveries.c.mailbox == mailbox, deliveries.c.result == "sent")
+        return self.connection.execute(query.order_by(deliveries.c.started_at).limit(1)).scalar_one_or_none()
+
     def claim(self, ids: Collection[int], sender: str, now: datetime) -> None:
         """planned -> claimed, for one sender."""
         self._move(ids, ("planned",), now, state="claimed", claimed_by=sender)

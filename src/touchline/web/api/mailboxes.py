@@ -26,7 +26,8 @@ class Mailbox(Shape):
 
     address: str
     campaigns: list[str] = Field(description="Those that send from it.")
-    cap: int = Field(description="Messages in any 24 hours.")
+    cap: int = Field(description="Messages in any 24 hours, as of now.")
+    daily_cap: int = Field(description="The same when it has warmed up.")
     used: int
     free: int
     frees_at: datetime | None = Field(description="When it has room again, where the cap is used up.")

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from touchline.adapters.clock import elapsed
 from touchline.app import campaign_detail, campaigns, search, sequences
 from touchline.app.approvals import Rendered
+from touchline.app.caps import caps_ahead
 from touchline.model.cells import clean
 from touchline.model.columns import SEARCH
 from touchline.model.errors import InvalidInput, NotFound, Refused
@@ -187,20 +188,22 @@ def calendar(visit: Reads, name: Name) -> Response:
     zone = visit.caller.timezone or stored.campaign.timezone
     due = {one.day: one for one in sequences.coming(visit.store, visit.now, zone=zone) if one.campaign == name}
     first = visit.now.astimezone(ZoneInfo(zone)).date()
-    cap = sum(mailbox.daily_cap for mailbox in stored.campaign.mailboxes)
+    with visit.store.reading() as unit:
+        caps = caps_ahead(unit, stored.campaign.mailboxes, visit.now, 30)
     days = [first + timedelta(days=place) for place in range(30)]
     rows: list[dict[str, Any]] = [
-        {"day": day, "due": due[day].touches.value if day in due else 0, "of": due.get(day)} for day in days
+        {"day": day, "due": due[day].touches.value if day in due else 0, "of": due.get(day), "cap": cap}
+        for day, cap in zip(days, caps, strict=True)
     ]
     values = {
         "name": name,
         "rows": rows,
         "any": any(row["due"] for row in rows),
-        "cap": cap,
+        "caps": caps,
         "zone": zone,
         "labels": [f"{day:%d %b}" for day in days],
         "total": sum(row["due"] for row in rows),
-        "over": [row for row in rows if row["due"] > cap],
+        "over": [row for row in rows if row["due"] > row["cap"]],
     }
     return frame.page(visit, "calendar.html", values)
 
