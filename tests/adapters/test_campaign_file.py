@@ -234,7 +234,9 @@ DOCUMENTS = table(
     mode=st.sampled_from(("review", "automatic")),
     timezone=st.sampled_from(("UTC", "Europe/Berlin")),
     sender=table({}, name=TRICKY, postal_address=TRICKY, opt_out=TRICKY),
-    mailboxes=st.sampled_from(([BOX], [{**BOX, "ramp": {"start": 2}}], [BOX, {**BOX, "address": "b@b.de", "ramp": {}}])),
+    mailboxes=st.sampled_from(
+        ([BOX], [{**BOX, "ramp": {"start": 2}}], [BOX, {**BOX, "address": "b@b.de", "ramp": {}}])
+    ),
     window=table({}, end=st.times(min_value=time(9, 1)).map(str), days=st.just(["fri", "mon"])),
     sources=st.lists(table({"path": LABELS}), max_size=2),
     tiers=table({}, fit=st.just([100, 0]), table=st.just([["D", "d", "d"]] * 3)),
