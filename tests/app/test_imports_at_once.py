@@ -12,6 +12,7 @@ from office import Office
 from touchline.adapters.clock import Stopwatch
 from touchline.adapters.store import tables
 from touchline.app.imports import Imported, import_source
+from touchline.app.loading import ALONE
 from touchline.app.ports import Source
 from touchline.model.errors import Crossed
 
@@ -108,14 +109,13 @@ def test_somebody_else_who_came_meanwhile_disturbs_nobody(shared: Office) -> Non
     assert sorted(row["identity"] for row in shared.rows(tables.leads)) == ["ann0@firm0.com", "bo@firm1.com"]
 
 
-def test_who_is_crossed_again_and_again_gets_a_turn_alone(shared: Office) -> None:
+def test_who_is_crossed_gets_turns_alone(shared: Office) -> None:
     applied(shared)
     rows = [f"ann{i}@firm0.com,,Ann,Firm 0,120" for i in range(9)]
 
     def other() -> None:
-        came = len(shared.rows(tables.leads))
-        if came < 3:
-            shared.load(people(shared, rows[came]), "autumn", until="nurture")
+        if not shared.rows(tables.leads):
+            shared.load(people(shared, rows[0]), "autumn", until="nurture")
         else:
             with shared.store.reading() as unit:
                 held = "SELECT mode FROM pg_locks WHERE locktype = 'advisory' AND objid = hashtext('add leads')::oid"
@@ -124,8 +124,25 @@ def test_who_is_crossed_again_and_again_gets_a_turn_alone(shared: Office) -> Non
     modes: list[str] = []
     meanwhile = Meanwhile("merge", other)
     done = load(shared, people(shared, *rows), meanwhile)
-    assert (meanwhile.times, modes) == (4, ["ExclusiveLock"])
-    assert (done.counts["new"], len(shared.rows(tables.leads))) == (6, 9)
+    assert (meanwhile.times, modes) == (2, ["ExclusiveLock"])
+    assert (done.counts["new"], len(shared.rows(tables.leads))) == (8, 9)
+
+
+def test_who_was_crossed_takes_turns_for_a_while(shared: Office) -> None:
+    applied(shared)
+    shared.batch_rows = 1
+    rows = [f"ann{i}@firm0.com,,Ann,Firm 0,120" for i in range(ALONE + 1)]
+
+    def other() -> None:
+        if not shared.rows(tables.leads):
+            shared.load(people(shared, rows[0]), "autumn", until="nurture")
+        with shared.store.reading() as unit:
+            held = "SELECT mode FROM pg_locks WHERE locktype = 'advisory' AND objid = hashtext('add leads')::oid"
+            modes.extend(unit.connection.exec_driver_sql(held).scalars())
+
+    modes: list[str] = []
+    load(shared, people(shared, *rows), Meanwhile("merge", other))
+    assert modes == ["ShareLock", *["ExclusiveLock"] * ALONE, "ShareLock"]
 
 
 def test_a_rehearsal_that_is_crossed_says_so(shared: Office) -> None:

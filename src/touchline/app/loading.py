@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,8 +16,9 @@ from touchline.stages import harvest, reaches
 
 OUTCOMES = ("new", "updated", "duplicate", "suppressed", "rejected")
 
-CROSSINGS = 3
-"""How often a batch is begun anew beside others before it asks to be alone."""
+ALONE = 8
+"""Batches that a load stores alone after another import has crossed one of it: such files bring the same people again,
+and taking turns costs less than doing batches twice."""
 
 SET_ASIDE = "batch_failed"
 """Why rows are rejected whose batch failed as a whole, until somebody has it tried again."""
@@ -25,7 +26,11 @@ SET_ASIDE = "batch_failed"
 
 @dataclass(slots=True)
 class Load:
-    """One load under way: the store's cursor, which `offset` and `rows` follow."""
+    """One load under way: the store's cursor, which `offset` and `rows` follow.
+
+    Attributes:
+        alone: Batches that are still to be stored while no other import stores.
+    """
 
     outside: Outside
     stored: StoredCampaign
@@ -36,6 +41,7 @@ class Load:
     offset: int
     rows: int
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    alone: int = 0
 
 
 def begun(outside: Outside, stored: StoredCampaign, source: Source, kind: str, until: str, last: Row | None) -> Load:
@@ -120,12 +126,15 @@ def _ahead(batches: Iterator[Prepared]) -> Generator[Prepared]:
 def take(load: Load, batch: Prepared) -> dict[str, int]:
     """One batch: leads, prospects, touches, counts and the source's cursor in one transaction; gives its counts.
 
-    Where another import brings the same people at the same moment it is begun anew, at last while no other may store.
+    Where another import brings the same people at the same moment it is begun anew, while no other may store.
     """
     batch.answers.keep(load.outside.store, load.outside.clock.now())
-    for _ in range(CROSSINGS):
-        with suppress(Crossed):
+    if not load.alone:
+        try:
             return _take(load, batch, alone=False)
+        except Crossed:
+            load.alone = ALONE
+    load.alone -= 1
     return _take(load, batch, alone=True)
 
 
