@@ -20,9 +20,10 @@ MODULES = (
     "mailboxes",
     "suppression",
     "settings",
+    "settings_schedules",
     "audit",
 )
-"""Modules of this package; each has its `routes`, and adds its entry to the navigation."""
+"""Modules of this package; each has its `routes`, and most add an entry to the navigation."""
 
 routes: list[BaseRoute] = [
     route for name in MODULES for route in import_module(f"touchline.web.pages.{name}").routes.routes

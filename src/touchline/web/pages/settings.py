@@ -1,27 +1,22 @@
-"""The page Settings: the workspace's keys, people, API keys, schedules, one's own account, and saved views."""
+"""The page Settings: the workspace's keys, people, API keys, saved views and one's own account."""
 
 from collections.abc import Mapping
 from functools import partial
 from itertools import groupby
 from typing import Annotated, Any
 from urllib.parse import urlencode
-from zoneinfo import available_timezones
 
-from fastapi import APIRouter, Depends, Form, Query
+from fastapi import APIRouter, Form
 from starlette.responses import RedirectResponse, Response
 
-from touchline.app import access, people, schedules, views
+from touchline.app import access, people, views
 from touchline.app.ports import Row
-from touchline.app.schedules import JOBS
-from touchline.model import timing
 from touchline.model.access import AREAS, PASSWORD_CHARS, ROLES, scopes_of
-from touchline.model.calendar import WEEKDAYS
-from touchline.model.errors import InvalidInput, NotFound, Refused, TouchlineError
-from touchline.model.timing import Daily
+from touchline.model.errors import InvalidInput, Refused
 from touchline.settings import shown
-from touchline.stages import STAGES
-from touchline.web import frame, problems
-from touchline.web.api.texts import ONE_LINE, Name, Number
+from touchline.web import frame
+from touchline.web.api.texts import Name, Number
+from touchline.web.pages.settings_tabs import Word, line, page, zones
 from touchline.web.visit import COOKIE, Visit, needs
 
 routes = APIRouter(include_in_schema=False)
@@ -30,16 +25,7 @@ frame.entry("/settings", "Settings", "settings", "health:read", 90)
 Anybody = Annotated[Visit, needs("health:read")]
 Said = Annotated[str, Form(max_length=1_000)]
 """Checked where it is used: a name or a password may be refused with what was typed still there."""
-Word = Annotated[str, Form(max_length=300, pattern=ONE_LINE)]
 
-TABS = (
-    ("/settings", "Workspace", "settings:read"),
-    ("/settings/people", "People", "users:read"),
-    ("/settings/keys", "Keys", "keys:read"),
-    ("/settings/schedules", "Schedules", "schedules:read"),
-    ("/settings/views", "Views", "views:read"),
-    ("/settings/account", "Account", "health:read"),
-)
 MEANT = {
     "viewer": "sees campaigns, leads and runs",
     "reviewer": "approves and rejects messages too",
@@ -63,7 +49,7 @@ def workspace(visit: Anybody) -> Response:
         (table, [one | {"text": _text(one["value"]), "usual": _text(one["default"])} for one in many])
         for table, many in found
     ]
-    return _page(visit, "settings.html", {"tables": tables, "file": settings.file, "there": settings.file.exists()})
+    return page(visit, "settings.html", {"tables": tables, "file": settings.file, "there": settings.file.exists()})
 
 
 def _text(value: object) -> str:
@@ -90,7 +76,7 @@ def add_person(
 ) -> Response:
     """Add somebody, with a password that is shown once."""
     try:
-        with visit.changing("user.add", f"user:{_line(email)}") as change:
+        with visit.changing("user.add", f"user:{line(email)}") as change:
             row, password = people.add_user(
                 visit.store, visit.workspace.hasher, visit.caller, email, name, role, None, visit.now
             )
@@ -140,7 +126,7 @@ def _people(visit: Visit, more: Mapping[str, Any] | None = None) -> Response:
         "typed": {"email": "", "name": "", "role": "viewer"},
         "made": None,
     }
-    return _page(visit, "settings_people.html", values | dict(more or {}))
+    return page(visit, "settings_people.html", values | dict(more or {}))
 
 
 def _user(visit: Visit, number: int) -> dict[str, Any]:
@@ -172,7 +158,7 @@ def make_key(
         scopes = scopes_of(scope or [])
         if days and not (days.isascii() and days.isdecimal() and len(days) <= 4):
             raise InvalidInput(f"{days[:20]!r} is no number of days.", hint="Choose one of those in the list.")
-        with visit.changing("key.make", f"key:{_line(name)}") as change:
+        with visit.changing("key.make", f"key:{line(name)}") as change:
             life = int(days) if days else None
             row, text = access.make_key(visit.store, name, scopes, visit.caller, visit.now, life)
             change.after = _of_key(row)
@@ -197,192 +183,11 @@ def _keys(visit: Visit, more: Mapping[str, Any] | None = None) -> Response:
         "typed": {"name": "", "scope": [], "days": "90"},
         "made": None,
     }
-    return _page(visit, "settings_keys.html", values | dict(more or {}))
+    return page(visit, "settings_keys.html", values | dict(more or {}))
 
 
 def _of_key(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in ("name", "prefix", "scopes", "expires_at", "revoked_at")}
-
-
-# schedules
-
-
-@routes.get("/settings/schedules")
-def all_schedules(visit: Annotated[Visit, needs("schedules:read")]) -> Response:
-    """What starts by itself, and when."""
-    return _page(visit, "settings_schedules.html", {"rows": schedules.listed(visit.store, visit.now)})
-
-
-@routes.get("/settings/schedules/new")
-def new_schedule(
-    visit: Annotated[Visit, needs("schedules:write")],
-    job: Annotated[str, Query(max_length=40, pattern=ONE_LINE)] = "daily",
-    campaign: Annotated[str, Query(max_length=200, pattern=ONE_LINE)] = "",
-) -> Response:
-    """One more, beside those that every campaign has."""
-    if job not in JOBS:
-        raise NotFound(f"There is no job {job!r}.", hint=f"Jobs: {', '.join(JOBS)}.")
-    usual = timing.document_of(JOBS[job].timing)
-    return _schedule(visit, None, job, {"name": "", "campaign": campaign, "priority": JOBS[job].priority} | usual)
-
-
-class Timing:
-    """What a form says of a schedule.
-
-    Attributes:
-        typed: As it was typed, to be shown again.
-    """
-
-    def __init__(
-        self,
-        opens: Word = "",
-        closes: Word = "",
-        zone: Word = "",
-        days: Annotated[list[str] | None, Form(max_length=7)] = None,
-        first: Word = "",
-        until: Word = "",
-        every: Word = "",
-        priority: Word = "",
-    ) -> None:
-        given = {"opens": opens, "closes": closes, "zone": zone, "days": days or [], "first": first, "until": until}
-        self.typed: dict[str, Any] = given | {"every": every, "priority": priority}
-
-    def changes(self, job: str) -> dict[str, Any]:
-        """What `schedules.add` and `set_timing` take.
-
-        Raises:
-            InvalidInput: A number is none.
-        """
-        typed = self.typed
-        if not isinstance(JOBS[job].timing, Daily):
-            return {"every": _whole(typed["every"], "seconds")}
-        found = {name: typed[name] for name in ("opens", "closes", "zone", "days")}
-        stages = {name: typed[name] or None for name in ("first", "until")} if JOBS[job].until else {}
-        return found | stages
-
-    @property
-    def priority(self) -> int | None:
-        """Of its runs; None: as it is.
-
-        Raises:
-            InvalidInput: It is no number.
-        """
-        return _whole(self.typed["priority"], "a priority") if self.typed["priority"] else None
-
-
-Given = Annotated[Timing, Depends()]
-
-
-@routes.post("/settings/schedules")
-def add_schedule(
-    visit: Annotated[Visit, needs("schedules:write")],
-    given: Given,
-    name: Word = "",
-    job: Word = "daily",
-    campaign: Word = "",
-) -> Response:
-    """Add it."""
-    if job not in JOBS:
-        raise NotFound(f"There is no job {job!r}.", hint=f"Jobs: {', '.join(JOBS)}.")
-    try:
-        with visit.changing("schedule.add", f"schedule:{name}") as change:
-            of = campaign if JOBS[job].per_campaign and campaign else None
-            row = schedules.add(visit.store, name, job, of, given.changes(job), visit.now, given.priority)
-            change.after = _of_schedule(row)
-    except (InvalidInput, Refused) as error:
-        return _schedule(visit, None, job, given.typed | {"name": name, "campaign": campaign}, error)
-    return frame.done(visit.request, "/settings/schedules", f"{name} starts {row['when']}.")
-
-
-@routes.get("/settings/schedules/{name}")
-def schedule(visit: Annotated[Visit, needs("schedules:read")], name: Name) -> Response:
-    """One schedule, to change."""
-    row = _found(visit, name)
-    return _schedule(visit, row, row["job"], row["timing"] | {"priority": row["priority"]})
-
-
-@routes.post("/settings/schedules/{name}")
-def set_schedule(visit: Annotated[Visit, needs("schedules:write")], name: Name, given: Given) -> Response:
-    """Change when it starts."""
-    row = _found(visit, name)
-    try:
-        with visit.changing("schedule.set", f"schedule:{name}", lambda: _of_schedule(_found(visit, name))):
-            after = schedules.set_timing(visit.store, name, given.changes(row["job"]), visit.now, given.priority)
-    except (InvalidInput, Refused) as error:
-        return _schedule(visit, row, row["job"], given.typed, error)
-    return frame.done(visit.request, "/settings/schedules", f"{name} starts {after['when']}.")
-
-
-@routes.post("/settings/schedules/{name}/pause")
-def pause(visit: Annotated[Visit, needs("schedules:write")], name: Name) -> Response:
-    """Let it start nothing."""
-    with visit.changing("schedule.pause", f"schedule:{name}", lambda: _of_schedule(_found(visit, name))):
-        schedules.pause(visit.store, name, visit.now)
-    return frame.done(visit.request, "/settings/schedules", f"{name} is paused.")
-
-
-@routes.post("/settings/schedules/{name}/resume")
-def resume(visit: Annotated[Visit, needs("schedules:write")], name: Name) -> Response:
-    """Let it start again."""
-    with visit.changing("schedule.resume", f"schedule:{name}", lambda: _of_schedule(_found(visit, name))):
-        schedules.resume(visit.store, name, visit.now)
-    return frame.done(visit.request, "/settings/schedules", f"{name} starts again at its next time.")
-
-
-@routes.post("/settings/schedules/{name}/run")
-def run_now(visit: Annotated[Visit, needs("schedules:write")], name: Name) -> Response:
-    """Beside its own times."""
-    with visit.changing("schedule.run", f"schedule:{name}") as change:
-        row = schedules.run_now(visit.store, name, visit.now)
-        change.after = {"run": row["id"]}
-    return frame.done(visit.request, f"/runs/{row['id']}", f"Run {row['id']} is queued.")
-
-
-@routes.post("/settings/schedules/{name}/remove")
-def remove_schedule(visit: Annotated[Visit, needs("schedules:write")], name: Name) -> Response:
-    """Its runs stay."""
-    with visit.changing("schedule.remove", f"schedule:{name}", lambda: _of_schedule(_found(visit, name))):
-        schedules.remove(visit.store, name)
-    return frame.done(visit.request, "/settings/schedules", f"{name} is removed.")
-
-
-def _schedule(
-    visit: Visit, row: Row | None, job: str, typed: Mapping[str, Any], error: TouchlineError | None = None
-) -> Response:
-    with visit.store.reading() as unit:
-        campaigns = unit.campaigns.names()
-    plain = {"name": "", "campaign": "", "opens": "", "closes": "", "zone": "", "days": (), "first": "", "until": ""}
-    values = {
-        "row": row,
-        "job": job,
-        "jobs": list(JOBS),
-        "per_campaign": JOBS[job].per_campaign,
-        "is_daily": isinstance(JOBS[job].timing, Daily),
-        "until": JOBS[job].until,
-        "typed": plain | {"every": "", "priority": ""} | dict(typed),
-        "campaigns": campaigns,
-        "weekdays": WEEKDAYS,
-        "stages": STAGES,
-        "zones": _zones(),
-    }
-    return _page(visit, "settings_schedule.html", values | ({"error": error} if error else {}))
-
-
-def _found(visit: Visit, name: str) -> Row:
-    for row in schedules.listed(visit.store, visit.now):
-        if row["name"] == name:
-            return row
-    raise NotFound(f"There is no schedule {name!r}.", hint="They stand on /settings/schedules.")
-
-
-def _of_schedule(row: Row) -> dict[str, Any]:
-    return {name: row[name] for name in ("name", "job", "campaign", "state", "timing", "priority")}
-
-
-def _whole(text: str, what: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise InvalidInput(f"{text[:20]!r} is no number of {what}." if text else f"A number of {what} is missing.")
-    return int(text)
 
 
 # saved views
@@ -392,7 +197,7 @@ def _whole(text: str, what: str) -> int:
 def all_views(visit: Annotated[Visit, needs("views:read")]) -> Response:
     """Searches that people keep."""
     rows = [row | {"href": "/leads?" + urlencode(_asked(row["query"]))} for row in views.listed(visit.store)]
-    return _page(visit, "settings_views.html", {"rows": rows})
+    return page(visit, "settings_views.html", {"rows": rows})
 
 
 @routes.post("/settings/views/remove")
@@ -471,43 +276,9 @@ def _account(visit: Visit, more: Mapping[str, Any] | None = None) -> Response:
     values = {
         "row": people.user(visit.store, _own(visit)),
         "meant": MEANT,
-        "zones": _zones(),
+        "zones": zones(),
         "zone": visit.caller.timezone or "",
         "least": PASSWORD_CHARS[0],
         "wrong": "",
     }
-    return _page(visit, "settings_account.html", values | dict(more or {}))
-
-
-# what all of them share
-
-
-def _page(visit: Visit, template: str, values: Mapping[str, Any]) -> Response:
-    """A tab; with an `error` among the values it says so, by its status as well."""
-    path = visit.request.url.path.replace("/settings/users", "/settings/people")
-    active = next(
-        href
-        for href, _, _ in (*TABS[1:], TABS[0])
-        if path == href or path.startswith(f"{href}/") or href == "/settings"
-    )
-    tabs = [
-        {"label": label, "href": href, "active": href == active}
-        for href, label, scope in TABS
-        if visit.caller.may(scope)
-    ]
-    error = values.get("error")
-    status = problems.of(error)[0] if error is not None else 200
-    return frame.page(visit, template, {"tabs": tabs, "error": error} | dict(values), status=status)
-
-
-def _line(text: str) -> str:
-    """What was typed as the audit may name it."""
-    return "".join(char for char in text if char.isprintable())[:200]
-
-
-def _zones() -> list[str]:
-    return sorted(
-        zone
-        for zone in available_timezones()
-        if "/" in zone and not zone.startswith(("Etc/", "posix/", "right/", "SystemV/"))
-    )
+    return page(visit, "settings_account.html", values | dict(more or {}))
