@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import polars as pl
 import pytest
 from store_rows import MAILBOX, NOW, planned, states
 
@@ -144,7 +145,47 @@ def test_who_adds_leads_beside_others_waits_for_them_only_to_commit(postgresql_u
 
     def join_and_leave(unit):
         unit.imports.join(1, alone=False)
-        unit.imports.leave()
+        unit.imports.leave(1)
 
     assert not waits(store, join, join_and_leave)
     assert waits(store, join_and_leave, join_and_leave)
+
+
+def test_who_adds_leads_beside_others_is_told_whether_one_of_them_has_committed(postgresql_url, open_store):
+    store = open_store(postgresql_url)
+
+    def opened(name):
+        with store.transaction() as unit:
+            return unit.imports.open(1, source="csv", name=name, fingerprint=name, size=1, now=NOW)
+
+    def moved(key):
+        with store.transaction() as unit:
+            unit.imports.advance(key, offset=9, rows=0, counts={}, set_aside=nothing)
+
+    nothing = pl.DataFrame(schema=dict.fromkeys(("row", "outcome", "reason", "identity", "raw"), pl.String))
+    nothing = nothing.cast({"row": pl.Int64})
+    ours, other = opened("ours"), opened("other")
+    for happens, told in (
+        (lambda: None, False),
+        (lambda: moved(other), True),
+        (lambda: opened("a new one"), True),
+    ):
+        with store.transaction() as unit:
+            assert unit.imports.join(ours, alone=False)
+            unit.imports.advance(
+                ours, offset=unit.imports.get(ours)["offset"] + 1, rows=0, counts={}, set_aside=nothing
+            )
+            happens()
+            assert unit.imports.leave(ours) is told
+
+
+def test_a_whole_import_between_is_noticed_too(postgresql_url, open_store):
+    store = open_store(postgresql_url)
+    with store.transaction() as unit:
+        ours = unit.imports.open(1, source="csv", name="ours", fingerprint="ours", size=1, now=NOW)
+    with store.transaction() as unit:
+        assert not unit.imports.join(ours, alone=False)
+        with store.transaction() as other:
+            key = other.imports.open(1, source="csv", name="b", fingerprint="b", size=1, now=NOW)
+            other.imports.finish(key, "done", NOW)
+        assert unit.imports.leave(ours)

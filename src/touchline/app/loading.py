@@ -207,17 +207,17 @@ def _store(load: Load, unit: Unit, batch: Prepared, now: datetime, *, cursor: in
         aside = _with_text(aside, batch.source.rows)
         unit.imports.advance(load.import_id, offset=cursor, rows=told.height, counts=counts, set_aside=aside)
     with timing("match"):
-        _see_no_other(unit, merged)
+        _see_no_other(unit, load, merged)
     return counts
 
 
-def _see_no_other(unit: Unit, merged: _Merged) -> None:
+def _see_no_other(unit: Unit, load: Load, merged: _Merged) -> None:
     """Whoever has the same identity is refused by the store. A profile page may stand beside different addresses.
 
     Raises:
         Crossed: An import that was committed meanwhile has brought somebody whom this batch brings too.
     """
-    if unit.imports.leave():
+    if unit.imports.leave(load.import_id):
         there = unit.leads.with_profiles(merged.inserted["profile_url"].drop_nulls().to_list())
         if not merged.known.union(merged.inserted["lead_id"]).issuperset(there):
             raise Crossed("Another import has added the same people.", hint="Try again.")

@@ -22,7 +22,7 @@ class Imports:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.bulk = BulkWriter(connection)
-        self._beside: dict[int, int] | None = None
+        self._beside: tuple[int, dict[int, int]] | None = None
 
     def open(self, campaign_id: int, *, source: str, name: str, fingerprint: str, size: int, now: datetime) -> int:
         """Start an import; gives its key."""
@@ -63,20 +63,23 @@ class Imports:
             return False
         take = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
         self.connection.execute(select(take(func.hashtext("add leads"))))
-        self._beside = None if alone else self._cursors()
-        return bool(self._beside and not self._beside.keys() <= {key})
+        there, under_way = self._others(key)
+        self._beside = None if alone else (there, under_way)
+        return bool(under_way) and not alone
 
-    def leave(self) -> bool:
+    def leave(self, key: int) -> bool:
         """Let no other that has joined commit before this transaction ends; says whether one has since this one joined."""
         if self._beside is None:
             return False
         self.connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("leads were added"))))
-        return self._cursors() != self._beside
+        return self._others(key) != self._beside
 
-    def _cursors(self) -> dict[int, int]:
-        """Where every import under way stands, as far as committed. A batch moves it, and ours is moved at our end."""
-        query = select(imports.c.id, imports.c.offset).where(imports.c.state == "running")
-        return {row.id: row.offset for row in self.connection.execute(query)}
+    def _others(self, key: int) -> tuple[int, dict[int, int]]:
+        """How many other imports there are, and where those under way stand: a batch that is committed changes one of the two."""
+        count = select(func.count()).select_from(imports).where(imports.c.id != key)
+        stand = select(imports.c.id, imports.c.offset).where(imports.c.state == "running", imports.c.id != key)
+        there = int(self.connection.execute(count).scalar_one())
+        return there, {row.id: row.offset for row in self.connection.execute(stand)}
 
     def get(self, key: int, *, lock: bool = False) -> dict[str, Any] | None:
         """One import; with `lock`, its cursor is ours until the transaction ends."""
