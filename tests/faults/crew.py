@@ -175,7 +175,7 @@ def own_server() -> Iterator[Server]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def until(condition: Callable[[], object], seconds: float, what: str) -> None:
+def until(condition: Callable[[], object], seconds: float, what: str | Callable[[], str]) -> None:
     """Wait for a condition.
 
     Raises:
@@ -183,5 +183,5 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
     """
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, what
+        assert time.monotonic() < end, what if isinstance(what, str) else what()
         time.sleep(0.05)

@@ -13,6 +13,7 @@ from crew import Crew, until
 
 from touchline.adapters.store.store import Store
 from touchline.app import schedules
+from touchline.app.ports import Row
 from world import World
 
 CAMPAIGNS = 6
@@ -77,16 +78,31 @@ def test_workers_killed_at_random_lose_and_double_nothing(world: World, crew: Cr
     for _ in range(3 if store.engine.dialect.name == "postgresql" else 1):
         crew.start()
     begun = 0
-    for _ in range(KILLS // 2):
+
+    def at_work() -> bool:
+        nonlocal begun
         if not states(store).keys() & {"queued", "running"}:
             begun += queued(store, names)
+        return bool(states(store).get("running"))
+
+    for _ in range(KILLS // 2):
         # A worker that dies before it begins anything shows nothing.
-        until(lambda: states(store).get("running"), 60, "nothing begins")
+        until(at_work, 60, lambda: f"nothing begins: {standing(store)}\n{crew.logs()[-9000:]}")
         time.sleep(dice.uniform(0.0, 2.0 if KILLS > 20 else 1.0))
         crew.kill(dice.choice(crew.members))
         crew.start()
-    until(lambda: set(states(store)) == {"done"}, 120, "the runs do not end")
+    until(
+        lambda: set(states(store)) == {"done"},
+        120,
+        lambda: f"the runs do not end: {standing(store)}\n{crew.logs()[-9000:]}",
+    )
     check(world, store, names, begun)
+
+
+def standing(store: Store) -> list[Row]:
+    """Runs that are not done, and who is at work."""
+    with store.reading() as unit:
+        return [row for row in unit.runs.listed(1_000) if row["state"] != "done"] + unit.workers.listed()
 
 
 def queued(store: Store, names: list[str]) -> int:
