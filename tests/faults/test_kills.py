@@ -157,7 +157,8 @@ class Siege:
             check_mail(self.world, books)
             self.left -= done.code != 0
             # Killed after its last commit an import has ended too; the same file again would be a new one, of duplicates.
-            if done.code == 0 or (work == "import" and sum(row["new"] for row in books.imports) == self.leads):
+            loaded = sum(row["new"] for row in books.imports if row["state"] == "done")
+            if done.code == 0 or (work == "import" and loaded == self.leads):
                 return
         self.took[work] = self.world.run(*argv, now=now).seconds
 
