@@ -18,6 +18,7 @@ from world import World
 
 CAMPAIGNS = 6
 ROWS = 400
+ALL = 100_000
 KILLS = int(os.environ.get("TOUCHLINE_CHAOS_KILLS", "20"))
 
 
@@ -55,20 +56,21 @@ def source_campaign(name: str) -> str:
 def states(store: Store) -> dict[str, int]:
     """Daily runs by state."""
     with store.reading() as unit:
-        rows = unit.runs.listed(1_000, job="daily")
+        rows = unit.runs.listed(ALL, job="daily")
     return {state: sum(row["state"] == state for row in rows) for state in {row["state"] for row in rows}}
 
 
-def check(world: World, store: Store, names: list[str], runs: int) -> None:
-    """Every run is done, every lead is there once, with one first touch, and the counts add up."""
+def check(world: World, store: Store, names: list[str], runs: int, files: int = 1) -> None:
+    """Every run is done, every lead of every file is there once, with one first touch, and the counts add up."""
     assert states(store) == {"done": runs}
     for name in names:
         shown = world.run("campaign", "show", name, "--json").json
-        assert shown["prospects"] == ROWS
-        assert sum(shown["touches"].values()) == ROWS
-    imports = world.run("imports", "list", "--json").json
+        assert shown["prospects"] == ROWS * files
+        assert sum(shown["touches"].values()) == ROWS * files
+    with store.reading() as unit:
+        imports = unit.imports.listed(ALL)
     assert {(row["state"], row["rows"], row["new"]) for row in imports} == {("done", ROWS, ROWS)}
-    assert len(imports) == len(names)
+    assert len(imports) == len(names) * files
 
 
 @pytest.mark.timeout(300 + 6 * KILLS)
@@ -77,12 +79,14 @@ def test_workers_killed_at_random_lose_and_double_nothing(world: World, crew: Cr
     names = set_up(world)
     for _ in range(3 if store.engine.dialect.name == "postgresql" else 1):
         crew.start()
-    begun = 0
+    begun = files = 0
 
     def at_work() -> bool:
-        nonlocal begun
+        nonlocal begun, files
         if not states(store).keys() & {"queued", "running"}:
-            begun += queued(store, names)
+            for number, name in enumerate(names):
+                world.leads(ROWS, start=(files * len(names) + number) * ROWS, name=f"{name}.csv")
+            begun, files = begun + queued(store, names), files + 1
         return bool(states(store).get("running"))
 
     for _ in range(KILLS // 2):
@@ -96,13 +100,13 @@ def test_workers_killed_at_random_lose_and_double_nothing(world: World, crew: Cr
         120,
         lambda: f"the runs do not end: {standing(store)}\n{crew.logs()[-9000:]}",
     )
-    check(world, store, names, begun)
+    check(world, store, names, begun, files)
 
 
 def standing(store: Store) -> list[Row]:
     """Runs that are not done, and who is at work."""
     with store.reading() as unit:
-        return [row for row in unit.runs.listed(1_000) if row["state"] != "done"] + unit.workers.listed()
+        return [row for row in unit.runs.listed(ALL) if row["state"] != "done"] + unit.workers.listed()
 
 
 def queued(store: Store, names: list[str]) -> int:
