@@ -176,3 +176,16 @@ def test_a_profile_that_gets_its_address_keeps_its_key_and_is_enrolled(office: O
     office.judge()
     assert office.prospect("cy@firm1.com")["id"] == waiting["id"]
     assert office.touch("cy@firm1.com")["state"] == "planned"
+
+
+def test_a_version_that_comes_while_a_file_is_loaded_decides_the_rest_of_it_and_judging_the_beginning(
+    either: Office,
+) -> None:
+    either.apply()
+    source = either.people(60)
+    either.points.at("import-after-commit", lambda: either.apply(rules=[]))
+    either.load(source, until="nurture")
+    assert [p["campaign_version"] for p in either.rows(tables.prospects)] == [1] * 40 + [2] * 20
+    either.judge()
+    stored = either.stored()
+    assert (stored.judged_version, stored.version) == (2, 2)

@@ -74,6 +74,8 @@ def judging(outside: Outside, stored: StoredCampaign, until: str) -> Judging:
     everyone = stored.judged_version < stored.version
     after = stored.judge_cursor if everyone else 0
     with outside.store.transaction() as unit:
+        # A batch of an import that was decided by the version before is there when this is ours.
+        unit.campaigns.hold(stored.id)
         unit.prospects.wake(stored.id, outside.clock.now())
         total = unit.prospects.pending_count(stored.id, everyone=everyone)
     return Judging(outside, stored, until, everyone, after, total)

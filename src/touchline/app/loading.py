@@ -159,6 +159,8 @@ def rehearse(unit: Unit, load: Load, batch: Prepared) -> None:
 def stored_in(unit: Unit, load: Load, batch: Prepared, *, alone: bool) -> dict[str, int]:
     """Write a batch at the import's cursor, which it moves; gives its counts."""
     unit.campaigns.hold(load.stored.id)
+    # The campaign may have a new version since the load began. Whoever judges everybody by it waits for this batch.
+    load.stored = unit.campaigns.by_id(load.stored.id)
     beside = unit.imports.join(load.import_id, alone=alone)
     cursor = unit.imports.get(load.import_id, lock=True)
     if cursor is None or cursor["offset"] != load.offset:
@@ -266,6 +268,7 @@ def again(
     rows.answers.keep(outside.store, now)
     with outside.store.transaction() as unit:
         unit.campaigns.hold(stored.id)
+        load.stored = unit.campaigns.by_id(stored.id)
         unit.imports.join(load.import_id, alone=True)
         cursor = unit.imports.get(load.import_id, lock=True)
         if cursor is None:
