@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from string import Template
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 from faults.crew import until
 from web.browser import chromium, watched
@@ -87,7 +87,11 @@ def until_shown(page: Page, text: str) -> None:
     """Load the page again until it says so."""
 
     def shown() -> bool:
-        page.reload()
+        try:
+            page.reload()
+        except Error:
+            # A page that follows a run loads itself again when that ends, perhaps at this very moment.
+            page.wait_for_load_state()
         return text in page.inner_text("main")
 
     until(shown, 60, f"the page does not say {text!r}")
