@@ -52,6 +52,13 @@ def applied(office: Office) -> Office:
     return office
 
 
+def locks(office: Office) -> list[str]:
+    """How those that add leads now hold their lock."""
+    with office.store.reading() as unit:
+        held = "SELECT mode FROM pg_locks WHERE locktype = 'advisory' AND objid = hashtext('add leads')::oid"
+        return list(unit.connection.exec_driver_sql(held).scalars())
+
+
 def under_way(office: Office) -> None:
     """Another import has begun and goes on."""
     with office.store.transaction() as unit:
@@ -117,9 +124,7 @@ def test_who_is_crossed_gets_turns_alone(shared: Office) -> None:
         if not shared.rows(tables.leads):
             shared.load(people(shared, rows[0]), "autumn", until="nurture")
         else:
-            with shared.store.reading() as unit:
-                held = "SELECT mode FROM pg_locks WHERE locktype = 'advisory' AND objid = hashtext('add leads')::oid"
-                modes.extend(unit.connection.exec_driver_sql(held).scalars())
+            modes.extend(locks(shared))
 
     modes: list[str] = []
     meanwhile = Meanwhile("merge", other)
@@ -136,9 +141,7 @@ def test_who_was_crossed_takes_turns_for_a_while(shared: Office) -> None:
     def other() -> None:
         if not shared.rows(tables.leads):
             shared.load(people(shared, rows[0]), "autumn", until="nurture")
-        with shared.store.reading() as unit:
-            held = "SELECT mode FROM pg_locks WHERE locktype = 'advisory' AND objid = hashtext('add leads')::oid"
-            modes.extend(unit.connection.exec_driver_sql(held).scalars())
+        modes.extend(locks(shared))
 
     modes: list[str] = []
     load(shared, people(shared, *rows), Meanwhile("merge", other))

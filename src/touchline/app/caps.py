@@ -33,14 +33,12 @@ def room_of(unit: Unit, mailbox: Mailbox, now: datetime) -> int:
     return cap_of(unit, mailbox, now) - unit.touches.used(mailbox.address, now - DAY)
 
 
-def frees_at(unit: Unit, mailbox: Mailbox, now: datetime) -> datetime | None:
+def frees_at(unit: Unit, address: str, cap: int, used: int, now: datetime) -> datetime | None:
     """When a cap that is used up has room again; None where it has, or will not by itself.
 
     A cap that grows may have it before that; each message that leaves by then is one more that counts.
     """
-    cap = cap_of(unit, mailbox, now)
-    used = unit.touches.used(mailbox.address, now - DAY)
     if used < cap or cap == 0:
         return None
-    gone = unit.desk.gone_at(mailbox.address, now - DAY, used - cap)
+    gone = unit.desk.gone_at(address, now - DAY, used - cap)
     return gone + DAY if gone is not None else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from touchline.app.campaigns import pause_reason, stopped
-from touchline.app.caps import cap_of, frees_at, room_of
+from touchline.app.caps import DAY, cap_of, frees_at
 from touchline.app.claims import resting, window_open
 from touchline.app.desk import MOST, Count
 from touchline.app.health import SILENT
@@ -321,15 +321,14 @@ def _cap(scene: _Scene) -> Gate:
     unit, now = scene.unit, scene.now
     working = [one for one in scene.mailboxes if not resting(unit.mailboxes.state(one.address), now)]
     asked = working or scene.mailboxes
-    left = {one: room_of(unit, one, now) for one in asked}
-    if not left or max(left.values()) > 0:
-        free = sum(room for room in left.values() if room > 0)
+    caps = {one: cap_of(unit, one, now) for one in asked}
+    used = {one: unit.touches.used(one.address, now - DAY) for one in asked}
+    if not asked or any(used[one] < cap for one, cap in caps.items()):
+        free = sum(max(0, cap - used[one]) for one, cap in caps.items())
         return Gate("cap", open=True, why=f"{free:,} more may leave now.", href="/mailboxes")
-    whens = (frees_at(unit, one, now) for one in left)
+    whens = (frees_at(unit, one.address, cap, used[one], now) for one, cap in caps.items())
     opens_at = min(filter(None, whens), default=None)
-    told = ", ".join(
-        f"{one.address} ({cap_of(unit, one, now):,}{_warming(one, cap_of(unit, one, now))})" for one in left
-    )
+    told = ", ".join(f"{one.address} ({cap:,}{_warming(one, cap)})" for one, cap in caps.items())
     why = f"The cap of messages in 24 hours is used up: {told}" + (f"; room at {_at(opens_at)}." if opens_at else ".")
     return Gate("cap", open=False, why=why, next_step="See the mailboxes", href="/mailboxes", opens_at=opens_at)
 

@@ -74,8 +74,8 @@ def uses(unit: Unit, now: datetime, campaign: str | None = None) -> list[Mailbox
 
 
 def _use(unit: Unit, now: datetime, known: Row | None, campaigns: list[str], named: list[Mailbox]) -> MailboxUse:
-    largest = max(named, key=lambda one: cap_of(unit, one, now))
-    address, cap = largest.address, cap_of(unit, largest, now)
+    cap, largest = max(((cap_of(unit, one, now), one) for one in named), key=lambda found: found[0])
+    address = largest.address
     used = unit.touches.used(address, now - DAY)
     return MailboxUse(
         address=address,
@@ -84,7 +84,7 @@ def _use(unit: Unit, now: datetime, known: Row | None, campaigns: list[str], nam
         daily_cap=largest.daily_cap,
         ramp=largest.ramp,
         used=used,
-        frees_at=frees_at(unit, largest, now),
+        frees_at=frees_at(unit, address, cap, used, now),
         state=known["state"] if known else "ready",
         error=known["error"] if known else None,
         retry_at=known["retry_at"] if known and resting(known, now) else None,

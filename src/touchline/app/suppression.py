@@ -33,9 +33,10 @@ class Suppressed:
 
 def normal(kind: str, value: str) -> str | None:
     """The value as the store compares it, or None where it cannot be one."""
+    text = value.strip()
     if kind == "address":
-        return base_address_of(value.strip())
-    folded = fold_text(value.strip()).strip().removeprefix("@").rstrip(".")
+        return base_address_of(text)
+    folded = fold_text(text).strip().removeprefix("@").rstrip(".")
     if kind == "domain":
         return folded if folded and "." in folded and not set(folded) & set(" @/,;") else None
     return folded or None

@@ -52,8 +52,8 @@ def base_addresses_of(texts: Sequence[str]) -> list[str | None]:
     if not odd:
         return list(texts)
     column = pl.DataFrame({"text": odd}, schema={"text": pl.String}).select(base_address(cleaned(pl.col("text"))))
-    found = iter(column.to_series())
-    return [text if _is_plain(text) else next(found) for text in texts]
+    found = dict(zip(odd, column.to_series(), strict=True))
+    return [found.get(text, text) for text in texts]
 
 
 def _is_plain(text: str) -> bool:

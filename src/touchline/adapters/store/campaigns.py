@@ -4,10 +4,11 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from touchline.adapters.store.engine import hold
 from touchline.adapters.store.tables import campaign_versions, campaigns, controls, mailboxes
 from touchline.app.ports import StoredCampaign
 from touchline.model.campaign import Campaign
@@ -89,9 +90,7 @@ class Campaigns:
 
         So their keys grow in the order of commits: judging, which pages by key, never passes one that is still to come.
         """
-        if self.connection.dialect.name == "postgresql":
-            locked = select(func.pg_advisory_xact_lock(func.hashtext(f"prospects of campaign {key}")))
-            self.connection.execute(locked)
+        hold(self.connection, f"prospects of campaign {key}")
 
     def _one(self, where: Any) -> StoredCampaign | None:
         query = (

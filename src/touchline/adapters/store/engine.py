@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -152,6 +152,13 @@ def _begin(connection: Connection) -> None:
 def is_reading(connection: Connection) -> bool:
     """Whether the transaction on this connection may only read."""
     return bool(connection.get_execution_options().get(READING))
+
+
+def hold(connection: Connection, name: str, *, shared: bool = False) -> None:
+    """Take a lock of this name until the transaction ends, alone or with others that share it. A SQLite writer is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        take = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+        connection.execute(select(take(func.hashtext(name))))
 
 
 def place(engine: Engine) -> str:

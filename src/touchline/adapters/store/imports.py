@@ -8,6 +8,7 @@ import polars as pl
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from touchline.adapters.store.bulk import BulkWriter
+from touchline.adapters.store.engine import hold
 from touchline.adapters.store.tables import campaigns, import_rows, imports
 
 MANY = 20_000
@@ -61,8 +62,7 @@ class Imports:
         """
         if not self.bulk.postgresql:
             return False
-        take = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
-        self.connection.execute(select(take(func.hashtext("add leads"))))
+        hold(self.connection, "add leads", shared=not alone)
         there, under_way = self._others(key)
         self._beside = None if alone else (there, under_way)
         return bool(under_way) and not alone
@@ -71,7 +71,7 @@ class Imports:
         """Let no other that has joined commit before this transaction ends; says whether one has since this one joined."""
         if self._beside is None:
             return False
-        self.connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("leads were added"))))
+        hold(self.connection, "leads were added")
         return self._others(key) != self._beside
 
     def _others(self, key: int) -> tuple[int, dict[int, int]]:
