@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from office import ANN, TUESDAY, WEDNESDAY, Office, PowerCut
 from sqlalchemy import event, insert, select, update
@@ -292,6 +292,7 @@ def nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 @settings(max_examples=25)
 @given(HAPPENINGS)
+@example([("open", 0), ("end", 0), ("later", 5), ("forget", 0), ("open", 0), ("end", 0)])
 def test_runs_that_are_there_and_totals_are_all_runs_ever_and_each_is_counted_once(
     migrated_sqlite: Path, happenings: list[tuple[str, int]]
 ) -> None:

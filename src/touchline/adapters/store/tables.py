@@ -334,6 +334,7 @@ schedules = Table(
     Column("last_slot", Text),  # newest time that has been started or found to need nothing; slots only grow
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 runs = Table(
@@ -355,6 +356,7 @@ runs = Table(
     Column("worker", Text),
     Column("takeovers", Integer, nullable=False),  # how often another worker went on with it
     Column("counts", Text, nullable=False),
+    Column("payload", Text),  # JSON: what a run does that no campaign says, and how far it is; see app.bulk
     Column("error", Text),
     Column("queued_at", Instant, nullable=False),
     Column("started_at", Instant),
@@ -363,6 +365,7 @@ runs = Table(
     UniqueConstraint("schedule_id", "slot"),
     Index(None, "campaign_id", "queued_at"),
     Index(None, "queued_at"),
+    sqlite_autoincrement=True,  # a number that history has removed would else come back: engine and tally know it as done
 )
 
 OPEN_RUNS = _partial(
