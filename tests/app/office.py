@@ -1,6 +1,6 @@
 """A workspace inside the test's own process: a real store, DNS and SMTP on loopback, and a clock that tests move."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,8 @@ from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, StoredCampaign
 from touchline.app.sending import send_due
 from touchline.app.suppression import Suppressed, suppress
+from touchline.app.tasks import Bench, Duty
+from touchline.app.work import Work
 from touchline.model.campaign import Campaign
 from touchline.sim.dns_server import KINDS, Answer, DnsServer
 from touchline.sim.smtp_server import SmtpServer
@@ -136,6 +138,18 @@ class Office:
             batch_rows=self.batch_rows,
             stopwatch=Stopwatch(),
         )
+
+    def worker(self, name: str = "one", files: Sequence[CsvSource] = (), **duties: Duty) -> Work:
+        """One that works on this office's runs; these are the files of its campaigns."""
+        bench = Bench(
+            lambda: self.outside,
+            lambda _: files,
+            lambda _: self.post(),
+            duties,
+            name,
+            lambda: self.now.timestamp(),  # noqa: PLW0108 - the office's clock moves
+        )
+        return Work(bench, timedelta(hours=24))
 
     def enrol(self, count: int = 1, **changes: Any) -> None:
         """Leads with a first touch, by the test campaign as it is or changed; the unchanged one on SQLite is made once and copied."""

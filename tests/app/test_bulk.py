@@ -1,21 +1,26 @@
 """Bulk actions: what was confirmed is done to exactly those leads, in batches that can go on where they were cut short."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from office import Office
 
 from touchline.adapters.store import tables
-from touchline.app import bulk
-from touchline.app.bulk import Order, Progress, Selection
+from touchline.app import bulk, runs
+from touchline.app.bulk import Bulk, Order, Selection
+from touchline.app.tasks import Change
+from touchline.app.work import Work
 from touchline.model.errors import InvalidInput, NotFound, Refused
 
 SMALL = Selection("spring", "employees < 100")
 
 
 @pytest.fixture
-def filled(either: Office) -> Office:
-    """12 leads of 120 people and 8 of 50 in `spring`; `other` is empty."""
+def filled(either: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """12 leads of 120 people and 8 of 50 in `spring`; `other` is empty. Three leads are a batch."""
+    monkeypatch.setattr(bulk, "BATCH", 3)
     either.apply()
     either.apply(name="other")
     either.load(either.people(12), until="nurture")
@@ -23,11 +28,18 @@ def filled(either: Office) -> Office:
     return either
 
 
-def done(office: Office, selection: Selection, order: Order, size: int = 3) -> dict[str, int]:
-    confirmed = bulk.preview(office.store, selection)
-    [*_, last] = bulk.carry_out(office.store, selection, order, confirmed, lambda: office.now, size)
-    assert last.ended
-    return last.counts
+def begun(office: Office, selection: Selection, order: Order) -> Bulk:
+    return bulk.begin(office.store, selection, order, bulk.preview(office.store, selection))
+
+
+def ended(office: Office, work: Bulk) -> Mapping[str, int]:
+    while not work.progress.ended:
+        work = bulk.batch(office.store, work, office.now)
+    return work.progress.counts
+
+
+def done(office: Office, selection: Selection, order: Order) -> Mapping[str, int]:
+    return ended(office, begun(office, selection, order))
 
 
 def states(office: Office) -> dict[str, str]:
@@ -101,31 +113,142 @@ def test_more_leads_than_were_confirmed_are_refused_with_the_new_count(filled: O
     with pytest.raises(Refused, match="not the one"):
         bulk.begin(filled.store, Selection("spring", None), Order("requeue"), confirmed)
     fewer = bulk.Preview(11, SMALL.digest())
-    assert not bulk.begin(filled.store, SMALL, Order("requeue"), fewer).ended
+    assert not bulk.begin(filled.store, SMALL, Order("requeue"), fewer).progress.ended
 
 
 def test_who_comes_after_the_beginning_was_not_confirmed(filled: Office) -> None:
-    order = Order("requeue")
-    progress = bulk.begin(filled.store, SMALL, order, bulk.preview(filled.store, SMALL))
+    work = begun(filled, SMALL, Order("requeue"))
     filled.load(filled.people(2, start=20, employees=50), until="nurture")
-    while not progress.ended:
-        bulk.batch(filled.store, SMALL, order, progress, filled.now, size=3)
-    assert progress.counts == {"matched": 8, "requeued": 8}
+    assert ended(filled, work) == {"matched": 8, "requeued": 8}
 
 
 def test_a_bulk_action_cut_short_goes_on_behind_its_last_batch(filled: Office) -> None:
-    order = Order("suppress", "asked")
-    progress = bulk.begin(filled.store, SMALL, order, bulk.preview(filled.store, SMALL))
-    bulk.batch(filled.store, SMALL, order, progress, filled.now, size=3)
-    assert (progress.counts["suppressed"], progress.ended) == (3, False)
-    kept = Progress(progress.after, progress.until, counts=dict(progress.counts))
-    while not kept.ended:
-        bulk.batch(filled.store, SMALL, order, kept, filled.now, size=3)
-    assert kept.counts["suppressed"] == 8
+    work = bulk.batch(filled.store, begun(filled, SMALL, Order("suppress", "asked")), filled.now)
+    assert (work.progress.counts["suppressed"], work.progress.ended) == (3, False)
+    kept = Bulk.of(json.loads(json.dumps(work.document())))
+    assert kept == work
+    assert ended(filled, kept)["suppressed"] == 8
+
+
+def test_few_that_are_named_are_done_if_they_still_meet_the_filter(filled: Office) -> None:
+    work = bulk.act_on(filled.store, SMALL, Order("stop", "enough"), [1, 13, 14, 99], filled.now)
+    assert (work.progress.counts["stopped"], work.progress.ended) == (2, True)
+    assert list(states(filled).values()).count("stopped") == 2
+
+
+@pytest.fixture
+def many(filled: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """Where eight leads are too many to wait for, and three are a batch."""
+    monkeypatch.setattr(bulk, "AT_ONCE", 7)
+    return filled
+
+
+def queued(office: Office, order: Order, selection: Selection = SMALL) -> int:
+    seen = bulk.preview(office.store, selection)
+    work, run = bulk.act(office.store, selection, order, seen, office.now)
+    assert run is not None
+    assert work.progress.counts == {"matched": 0}
+    return run
+
+
+def work_on(office: Office, run: int, worker: Work, steps: int = 50) -> None:
+    for _ in range(steps):
+        if not worker.advance(run).more:
+            return
+
+
+def test_many_leads_are_the_work_of_a_run_that_says_what_it_did(many: Office) -> None:
+    run = queued(many, Order("suppress", "asked", by="mara"))
+    assert many.rows(tables.suppressions) == []
+    work_on(many, run, many.worker())
+    row, batches = runs.shown(many.outside, run)
+    assert (row["state"], row["campaign"], row["job"], row["priority"]) == ("done", "spring", "bulk", 1)
+    assert row["counts"]["bulk"] == {
+        "matched": 8, "suppressed": 8, "already": 0, "stopped": 0, "touches_cancelled": 8,
+    }  # fmt: skip
+    assert [batch["counts"]["matched"] for batch in batches] == [3, 3, 2]
+    assert {row["source"] for row in many.rows(tables.suppressions)} == {"mara"}
+
+
+def test_few_leads_are_done_while_one_waits(many: Office) -> None:
+    few = Selection("spring", "email IN ('ann12@firm5.com', 'ann13@firm6.com', 'ann14@firm0.com')")
+    work, run = bulk.act(many.store, few, Order("requeue"), bulk.preview(many.store, few), many.now)
+    assert (run, work.progress.counts["requeued"]) == (None, 3)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_worker_that_takes_a_bulk_action_over_counts_nothing_twice_and_leaves_nothing_out(
+    many: Office, told: bool
+) -> None:
+    run = queued(many, Order("stop", "enough"))
+    first = many.worker("one")
+    if told:
+        work_on(many, run, first, 2)
+    else:
+        # It dies between a batch and the note of it.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Work, "_write", lambda *_args, **_kw: None)
+            work_on(many, run, first, 2)
+        assert runs.shown(many.outside, run)[0]["counts"] == {}
+    work_on(many, run, many.worker("two"))
+    row, _ = runs.shown(many.outside, run)
+    assert (row["state"], row["counts"]["bulk"]["matched"], row["counts"]["bulk"]["stopped"]) == ("done", 8, 8)
+
+
+def test_a_worker_that_stood_still_does_not_bring_a_bulk_action_back_to_where_it_was(many: Office) -> None:
+    run = queued(many, Order("stop", "enough"))
+    row = runs.shown(many.outside, run)[0]
+    late = Change(many.outside, run, Bulk.of(row["payload"]), {})
+    work_on(many, run, many.worker(), 2)
+    with pytest.raises(Refused, match="another worker"):
+        late.batch()
+    assert runs.shown(many.outside, run)[0]["payload"]["progress"]["counts"]["stopped"] == 6
+
+
+def test_leads_at_which_a_bulk_action_fails_are_set_aside_and_a_retry_does_them(many: Office) -> None:
+    run = queued(many, Order("requeue"))
+    worker = many.worker()
+    real = bulk._done
+    with pytest.MonkeyPatch.context() as patch:
+
+        def broken(unit: Any, order: Any, campaign_id: Any, chosen: Any, now: Any) -> Any:
+            if chosen[0][0] == 16:
+                raise ZeroDivisionError("seventeen")
+            return real(unit, order, campaign_id, chosen, now)
+
+        patch.setattr(bulk, "_done", broken)
+        work_on(many, run, worker)
+    row, batches = runs.shown(many.outside, run)
+    assert (row["counts"]["bulk"]["requeued"], row["counts"]["bulk"]["set_aside"], row["state"]) == (5, 3, "done")
+    assert [batch["state"] for batch in batches] == ["done", "set_aside", "done"]
+    assert sum(row["pending"] for row in many.rows(tables.prospects)) == 5
+    made, aside = runs.retry(many.outside, run)
+    assert aside == 1
+    work_on(many, made["id"], worker)
+    assert sum(row["pending"] for row in many.rows(tables.prospects)) == 8
+    assert runs.shown(many.outside, run)[1][1]["state"] == "retried"
+
+
+def test_a_bulk_action_that_has_come_to_its_end_is_not_tried_again_and_one_that_was_cancelled_goes_on(
+    many: Office,
+) -> None:
+    run = queued(many, Order("stop", "enough"))
+    worker = many.worker()
+    work_on(many, run, worker, 1)
+    assert runs.cancel(many.outside, run, "mara")["cancel"] == "mara"
+    work_on(many, run, worker)
+    assert runs.shown(many.outside, run)[0]["state"] == "cancelled"
+    made, _ = runs.retry(many.outside, run)
+    with pytest.raises(Refused, match="the same work"):
+        runs.retry(many.outside, run)
+    work_on(many, made["id"], worker)
+    assert runs.shown(many.outside, made["id"])[0]["counts"]["bulk"]["stopped"] == 5
+    with pytest.raises(Refused, match="come to its end"):
+        runs.retry(many.outside, made["id"])
 
 
 def test_a_filter_that_an_action_itself_changes_is_done_to_its_end(filled: Office) -> None:
-    assert done(filled, Selection("spring", "state = 'enrolled'"), Order("stop", "enough"), size=4)["stopped"] == 20
+    assert done(filled, Selection("spring", "state = 'enrolled'"), Order("stop", "enough"))["stopped"] == 20
 
 
 @pytest.mark.parametrize(
@@ -144,4 +267,4 @@ def test_an_order_that_lacks_something_is_not_begun(filled: Office, order: Any, 
 
 def test_nobody_is_done_at_once(filled: Office) -> None:
     nobody = Selection("spring", "employees > 100000")
-    assert bulk.begin(filled.store, nobody, Order("requeue"), bulk.preview(filled.store, nobody)).ended
+    assert begun(filled, nobody, Order("requeue")).progress.ended

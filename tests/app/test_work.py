@@ -8,7 +8,7 @@ from office import TUESDAY, WEDNESDAY, Office
 
 from touchline.adapters.store import tables
 from touchline.app import schedules
-from touchline.app.tasks import Bench, Duty
+from touchline.app.tasks import Duty
 from touchline.app.work import TAKEOVERS, TRIES, Step, Work
 from touchline.model.errors import SourceUnavailable, StoreUnavailable
 
@@ -25,16 +25,7 @@ class Shop:
         self.files = [office.people(ROWS)]
 
     def worker(self, name: str = "one", **duties: Duty) -> Work:
-        office = self.office
-        bench = Bench(
-            lambda: office.outside,
-            lambda _: self.files,
-            lambda _: office.post(),
-            duties,
-            name,
-            lambda: office.now.timestamp(),  # noqa: PLW0108 - the office's clock moves
-        )
-        return Work(bench, timedelta(hours=24))
+        return self.office.worker(name, self.files, **duties)
 
     def open(self, job: str = "daily", until: str = "nurture", **values: object) -> int:
         office = self.office

@@ -2,24 +2,29 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
 from touchline.app.ports import Store, StoredCampaign, Unit
-from touchline.app.search import filter_of
+from touchline.app.search import Filter, filter_of
 from touchline.app.suppression import stop, suppress
 from touchline.model.columns import DECISIONS
 from touchline.model.errors import InvalidInput, Refused
 
+JOB = "bulk"
+PRIORITY = 1
+"""Of its runs: somebody waits for it."""
 BATCH = 500
+AT_ONCE = 2 * BATCH
+"""Leads that whoever decides may wait for; more are a run's work."""
 AT_AN_END = ("stopped", "replied")
 
 Action: TypeAlias = Literal["suppress", "stop", "requeue", "enrol"]
-ACTIONS: tuple[Action, ...] = ("suppress", "stop", "requeue", "enrol")
+Keep: TypeAlias = Callable[[Unit, "Bulk"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +76,53 @@ class Order:
             raise InvalidInput("It is not said which campaign to enrol into.", hint="Choose a campaign.")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a bulk action has come: with the same value it goes on behind its last batch.
+    """How far a bulk action has come.
 
     Attributes:
         after: Key of the last lead that was looked at.
         until: Greatest key when it began; who comes later was not confirmed.
-        counts: matched, and by action: suppressed, stopped, requeued, enrolled, already, touches_cancelled.
+        counts: matched, and by action: suppressed, stopped, requeued, enrolled, already, touches_cancelled, set_aside.
     """
 
     after: int = 0
     until: int = 0
     ended: bool = False
-    counts: dict[str, int] = field(default_factory=lambda: {"matched": 0})
+    counts: Mapping[str, int] = field(default_factory=lambda: {"matched": 0})
+
+    def behind(self, key: int, counts: Mapping[str, int]) -> "Progress":
+        """As it is once the leads up to a key are done."""
+        whole = {name: self.counts.get(name, 0) + counts.get(name, 0) for name in {**self.counts, **counts}}
+        return replace(self, after=key, counts=whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """A bulk action under way: with the same value it goes on behind its last batch, in this process or another.
+
+    Attributes:
+        count: How many leads met the filter when it began.
+    """
+
+    selection: Selection
+    order: Order
+    count: int
+    progress: Progress
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Bulk":
+        """What `document` gave."""
+        return cls(
+            Selection(**document["selection"]),
+            Order(**document["order"]),
+            document["count"],
+            Progress(**document["progress"]),
+        )
 
 
 def preview(store: Store, selection: Selection) -> Preview:
@@ -95,12 +133,11 @@ def preview(store: Store, selection: Selection) -> Preview:
         InvalidInput: The filter cannot be used.
     """
     with store.reading() as unit:
-        campaign_id = unit.campaigns.get(selection.campaign).id if selection.campaign else None
         asked = filter_of(unit, selection.campaign, selection.where, selection.text)
-        return Preview(unit.search.count(campaign_id, asked), selection.digest())
+        return Preview(unit.search.count(_campaign_id(unit, selection), asked), selection.digest())
 
 
-def begin(store: Store, selection: Selection, order: Order, confirmed: Preview) -> Progress:
+def begin(store: Store, selection: Selection, order: Order, confirmed: Preview) -> Bulk:
     """Check an order against what was confirmed.
 
     Raises:
@@ -120,46 +157,97 @@ def begin(store: Store, selection: Selection, order: Order, confirmed: Preview) 
     with store.reading() as unit:
         if order.into:
             unit.campaigns.get(order.into)
-        campaign_id = unit.campaigns.get(selection.campaign).id if selection.campaign else None
-        span = unit.search.span(campaign_id)
-    return Progress(until=span[1]) if span and now.count else Progress(ended=True)
+        span = unit.search.span(_campaign_id(unit, selection))
+    progress = Progress(until=span[1]) if span and now.count else Progress(ended=True)
+    return Bulk(selection, order, now.count, progress)
 
 
-def batch(
-    store: Store, selection: Selection, order: Order, progress: Progress, now: datetime, size: int = BATCH
-) -> None:
-    """Do the next `size` leads in one transaction and move `progress` behind them."""
-    with store.reading() as unit:
-        # Looked for outside the transaction that writes: in a large store a rare filter takes a while.
-        campaign_id = unit.campaigns.get(selection.campaign).id if selection.campaign else None
-        asked = filter_of(unit, selection.campaign, selection.where, selection.text)
-        keys = unit.search.between(
-            campaign_id, asked, low=progress.after + 1, high=progress.until, newest=False, limit=size
-        )
-    counts: dict[str, int] = {}
-    if keys:
+def act_on(store: Store, selection: Selection, order: Order, keys: Collection[int], now: datetime) -> Bulk:
+    """Do it to each of a few leads that still meet the filter, by key; raises as `begin` does."""
+    order.check()
+    work = Bulk(selection, order, len(keys), Progress())
+    for key in sorted(keys):
+        work = batch(store, replace(work, progress=replace(work.progress, after=key - 1, until=key)), now)
+    return replace(work, progress=replace(work.progress, ended=True))
+
+
+def act(store: Store, selection: Selection, order: Order, confirmed: Preview, now: datetime) -> tuple[Bulk, int | None]:
+    """Do it at once where it is about few leads, else queue a run of it; raises as `begin` does.
+
+    Returns:
+        How far it has come, and the number of the run.
+    """
+    work = begin(store, selection, order, confirmed)
+    if work.count > AT_ONCE:
         with store.transaction() as unit:
+            campaign = unit.campaigns.get(selection.campaign) if selection.campaign else None
+            of = {"campaign_id": campaign.id, "campaign_version": campaign.version} if campaign else {}
+            return work, unit.runs.open(JOB, now, **of, priority=PRIORITY, payload=work.document())
+    while not work.progress.ended:
+        work = batch(store, work, now)
+    return work, None
+
+
+def batch(store: Store, work: Bulk, now: datetime, keep: Keep | None = None) -> Bulk:
+    """Do the next `BATCH` leads in one transaction, in which `keep` may write down what the work has come to."""
+    campaign_id, asked, keys = _next(store, work)
+    progress = replace(work.progress, ended=len(keys) < BATCH)
+    if not keys and keep is None:
+        return replace(work, progress=progress)
+    with store.transaction() as unit:
+        if keys:
             chosen = unit.search.still(campaign_id, asked, keys)
-            counts = {"matched": len(chosen), **_done(unit, order, campaign_id, chosen, now)}
-        progress.after = keys[-1]
-    for name, count in counts.items():
-        progress.counts[name] = progress.counts.get(name, 0) + count
-    progress.ended = len(keys) < size
+            counts = {"matched": len(chosen), **_done(unit, work.order, campaign_id, chosen, now)}
+            progress = progress.behind(keys[-1], counts)
+        done = replace(work, progress=progress)
+        if keep is not None:
+            keep(unit, done)
+    return done
 
 
-def carry_out(
-    store: Store,
-    selection: Selection,
-    order: Order,
-    confirmed: Preview,
-    clock: Callable[[], datetime],
-    size: int = BATCH,
-) -> Iterator[Progress]:
-    """All of it, batch by batch; gives how far it has come after each."""
-    progress = begin(store, selection, order, confirmed)
-    while not progress.ended:
-        batch(store, selection, order, progress, clock(), size)
-        yield progress
+def pass_over(store: Store, work: Bulk, keep: Keep) -> tuple[Bulk, dict[str, int]]:
+    """Leave the next `BATCH` leads as they are; gives which: those behind `after`, up to `upto`."""
+    _, _, keys = _next(store, work)
+    upto = keys[-1] if keys else work.progress.until
+    progress = replace(work.progress.behind(upto, {"set_aside": len(keys)}), ended=len(keys) < BATCH)
+    passed = replace(work, progress=progress)
+    with store.transaction() as unit:
+        keep(unit, passed)
+    return passed, {"after": work.progress.after, "upto": upto}
+
+
+def again(document: Mapping[str, Any], places: Iterable[Mapping[str, int]]) -> dict[str, Any]:
+    """What a run is to do that tries another one again: all from the first batch that was set aside, else from where it ended.
+
+    What is done already is found to be so: every action may be repeated.
+
+    Raises:
+        Refused: There is nothing left to do.
+    """
+    work = Bulk.of(document)
+    aside = [place["after"] for place in places]
+    if work.progress.ended and not aside:
+        raise Refused("It has come to its end.", hint="Choose the leads on the page Leads, and confirm their number.")
+    after = min([work.progress.after, *aside])
+    return replace(work, progress=Progress(after=after, until=work.progress.until)).document()
+
+
+def _next(store: Store, work: Bulk) -> tuple[int | None, Filter, list[int]]:
+    """The keys of the next leads. They are looked for outside the transaction that writes: in a large store a rare filter takes a while."""
+    of, progress = work.selection, work.progress
+    with store.reading() as unit:
+        campaign_id = _campaign_id(unit, of)
+        asked = filter_of(unit, of.campaign, of.where, of.text)
+        low, high = progress.after + 1, progress.until
+        return (
+            campaign_id,
+            asked,
+            unit.search.between(campaign_id, asked, low=low, high=high, newest=False, limit=BATCH),
+        )
+
+
+def _campaign_id(unit: Unit, selection: Selection) -> int | None:
+    return unit.campaigns.get(selection.campaign).id if selection.campaign else None
 
 
 def _done(

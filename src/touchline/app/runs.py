@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from touchline.app import bulk
 from touchline.app.claims import Post
 from touchline.app.imports import import_source
 from touchline.app.judging import judge_pending
@@ -186,19 +187,22 @@ def retry(outside: Outside, key: int) -> tuple[Row, int]:
 
     Raises:
         NotFound: No run has this number.
-        Refused: It goes on, or one like it does.
+        Refused: It goes on, or one like it does; or it is a bulk action that has come to its end.
     """
     with outside.store.transaction() as unit:
         row = _found(unit, key, lock=True)
         if row["state"] in OPEN:
             raise Refused(f"Run {key} goes on.", hint=f"Wait for it, or: touchline runs cancel {key}")
         for other in unit.runs.unfinished(row["campaign_id"]):
-            if other["job"] == row["job"] and other["campaign_id"] == row["campaign_id"]:
+            if _work(other) == _work(row):
                 raise Refused(f"Run {other['id']} does the same work now.", hint="Wait for it.")
         aside = [batch for batch in unit.runs.batches(key, states=["set_aside"]) if batch["place"] is not None]
-        for batch in aside:
-            unit.runs.set_batch(key, batch["number"], state="released")
         same = {name: row[name] for name in ("campaign_id", "campaign_version", "first", "until", "priority")}
+        if row["job"] == bulk.JOB:
+            same["payload"] = bulk.again(row["payload"], (batch["place"] for batch in aside))
+        for batch in aside:
+            # What a run of a campaign's stages left out is found by the next one; a bulk action's run knows it itself.
+            unit.runs.set_batch(key, batch["number"], state="retried" if row["job"] == bulk.JOB else "released")
         if row["schedule_id"] is None:
             same["slot"] = row["slot"]
         # A run by hand was no job of a worker's; what it does is a daily run's work.
@@ -206,6 +210,12 @@ def retry(outside: Outside, key: int) -> tuple[Row, int]:
         made = unit.runs.open(job, outside.clock.now(), **same)
         assert made is not None
         return _found(unit, made), len(aside)
+
+
+def _work(row: Row) -> tuple[Any, ...]:
+    """Equal for runs that would do the same."""
+    payload = row["payload"] or {}
+    return row["job"], row["campaign_id"], payload.get("selection"), payload.get("order")
 
 
 def _found(unit: Unit, key: int, *, lock: bool = False) -> Row:

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from touchline.app import loading
+from touchline.app import bulk, loading
 from touchline.app.claims import Post
 from touchline.app.judging import Judging, judging
 from touchline.app.pipeline import Outside
-from touchline.app.ports import Row, Source, StoredCampaign
+from touchline.app.ports import Row, Source, StoredCampaign, Unit
 from touchline.app.sending import may_send, send_due
 from touchline.model.errors import NotFound, Refused
 from touchline.stages import STAGES, reaches
@@ -83,6 +83,9 @@ class Bench:
 
 def tasks(bench: Bench, outside: Outside, row: Row, stored: StoredCampaign | None) -> Iterator[Task]:
     """The parts of a run in order, each made when the one before has ended."""
+    if row["job"] == bulk.JOB:
+        yield Change(outside, row["id"], bulk.Bulk.of(row["payload"]), row["counts"].get(Change.stage, {}))
+        return
     if stored is None:
         yield Chore(row["job"], bench.duties[row["job"]])
         return
@@ -262,6 +265,50 @@ class Send:
 
     def close(self) -> None:
         """Sessions end with each batch."""
+
+
+@dataclass(slots=True)
+class Change:
+    """One decision for many leads.
+
+    Attributes:
+        told: The counts that the run has: whoever takes it over tells what its last batch did and could not tell.
+    """
+
+    outside: Outside
+    run_id: int
+    work: bulk.Bulk
+    told: Mapping[str, int]
+    stage: ClassVar[str] = bulk.JOB
+
+    def batch(self) -> dict[str, Any] | None:
+        """The next leads."""
+        if self.work.progress.ended and self.told == self.work.progress.counts:
+            return None
+        if not self.work.progress.ended:
+            self.work = bulk.batch(self.outside.store, self.work, self.outside.clock.now(), keep=self._keep)
+        return self._untold()
+
+    def set_aside(self) -> tuple[Row, dict[str, Any]] | None:
+        """Leave the next leads as they are."""
+        self.work, place = bulk.pass_over(self.outside.store, self.work, self._keep)
+        return dict(place), self._untold()
+
+    def _keep(self, unit: Unit, done: bulk.Bulk) -> None:
+        row = unit.runs.get(self.run_id, lock=True)
+        if row is None or row["payload"] != self.work.document():
+            # This process stood still, and another worker has gone on meanwhile.
+            raise Refused(f"Run {self.run_id} is where another worker has brought it.", hint="It goes on there.")
+        unit.runs.set(self.run_id, payload=done.document())
+
+    def _untold(self) -> dict[str, Any]:
+        counts = self.work.progress.counts
+        fresh = {name: count - self.told.get(name, 0) for name, count in counts.items()}
+        self.told = counts
+        return fresh
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 @dataclass(slots=True)

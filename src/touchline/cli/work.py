@@ -144,6 +144,10 @@ def show(context: typer.Context, run: Run, json: Json = False) -> None:
     for name in ("schedule", "slot", "until", "stage", "worker", "error"):
         if row[name] is not None:
             print(f"  {name:<9} {plain(row[name])}")
+    if row["payload"]:
+        order, of = row["payload"]["order"], row["payload"]["selection"]
+        print(f"  decision  {order['action']} {row['payload']['count']:,} leads, by {plain(order['by'])}")
+        print(f"  where     {plain(of['where'] or 'all')}")
     for name in ("queued_at", "started_at", "stop_at", "finished_at"):
         if row[name] is not None:
             print(f"  {name.removesuffix('_at'):<9} {plain(row[name])} UTC")

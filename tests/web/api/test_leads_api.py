@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from app.office import WEDNESDAY
 from touchline.adapters.sources.csv import CsvSource
+from touchline.app import bulk
 from touchline.model.columns import DECISIONS, LEAD
 from touchline.web.api.lead_shapes import Decisions, Lead
 
@@ -179,23 +180,32 @@ def test_many_are_changed_after_their_number_was_confirmed(either):
     refused = either.post("/leads/bulk", {**order, "confirmed": 3}, 409)
     assert "4 leads now; 3 were confirmed" in refused["detail"]
     done = either.post("/leads/bulk", {**order, "confirmed": 4})
-    assert done["next"] is None
+    assert (done["run"], done["follow"]) == (None, None)
     assert (done["counts"]["matched"], done["counts"]["suppressed"], done["counts"]["touches_cancelled"]) == (4, 4, 4)
     assert len(either.get("/suppressions")["items"]) == 4
     assert either.audited()[-1] == ("leads.suppress", "campaign:*", "done")
 
 
-def test_a_long_change_goes_on_where_it_stopped(either, monkeypatch):
-    monkeypatch.setattr("touchline.web.api.bulk.BULK_SECONDS", 0.0)
+def test_a_change_to_more_is_a_run_to_follow(either, monkeypatch):
+    monkeypatch.setattr(bulk, "AT_ONCE", 2)
     either.enrol(3)
-    order = {"action": "stop", "campaign": "spring", "reason": "over", "confirmed": 3}
-    begun = either.post("/leads/bulk", order)
-    assert (begun["counts"], begun["next"] is not None) == ({"matched": 0}, True)
-    monkeypatch.setattr("touchline.web.api.bulk.BULK_SECONDS", 5.0)
-    forged = either.post("/leads/bulk", {**order, "action": "suppress", "cursor": begun["next"]}, 422)
-    assert forged["code"] == "bad_cursor"
-    ended = either.post("/leads/bulk", {**order, "cursor": begun["next"]})
-    assert (ended["counts"]["stopped"], ended["next"]) == (3, None)
+    order = {"action": "stop", "campaign": "spring", "where": "employees = 120", "reason": "over", "confirmed": 3}
+    begun = either.post("/leads/bulk", order, 202)
+    assert (begun["count"], begun["counts"]) == (3, {"matched": 0})
+    assert begun["follow"] == f"/api/v1/runs/{begun['run']}"
+    assert either.audited()[-1] == ("leads.stop", "campaign:spring", "done")
+    by = either.get("/audit")["items"][0]["actor"]
+    waits = either.get(f"/runs/{begun['run']}")
+    decision = {name: order[name] for name in ("action", "campaign", "where", "reason")}
+    assert waits["bulk"] == decision | {"text": None, "into": None, "by": by, "count": 3}
+    assert (waits["state"], waits["job"]) == ("queued", "bulk")
+    worker = either.office.worker()
+    while worker.advance(begun["run"]).more:
+        pass
+    done = either.get(f"/runs/{begun['run']}")
+    assert (done["state"], done["counts"]["bulk"]["stopped"]) == ("done", 3)
+    assert [run["id"] for run in either.pages("/runs?job=bulk")] == [begun["run"]]
+    assert "come to its end" in either.post(f"/runs/{begun['run']}/retry", {}, 409)["detail"]
 
 
 def test_leads_are_added_to_another_campaign_and_judged_again(either):

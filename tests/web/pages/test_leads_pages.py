@@ -1,5 +1,6 @@
 """Leads, one lead and its events as pages: found, filtered, kept as views, decided one by one or many at once."""
 
+import json
 import re
 from html import unescape
 
@@ -7,7 +8,8 @@ import pytest
 
 from app.office import ANN, WEDNESDAY
 from touchline.adapters.store import tables
-from touchline.web.pages import leads, leads_bulk
+from touchline.app import bulk
+from touchline.web.pages import leads
 from web.pages.conftest import HOSTILE, Person, person, words
 
 HELD = {"name": "look", "when": "country = 'de'", "then": "held"}
@@ -212,15 +214,36 @@ def test_all_that_meet_the_filter_are_changed_only_if_they_are_no_more_than_were
     assert {row["state"] for row in owner.api.office.rows(tables.prospects)} == {"stopped"}
 
 
-def test_a_change_to_many_goes_on_part_by_part(owner: Person, monkeypatch) -> None:
-    monkeypatch.setattr(leads_bulk, "SECONDS", 0)
-    monkeypatch.setattr(leads_bulk, "BATCH", 2)
+def test_a_change_to_more_is_a_runs_work_and_its_page_says_what_was_decided(owner_on_each: Person, monkeypatch) -> None:
+    owner = owner_on_each
+    monkeypatch.setattr(bulk, "AT_ONCE", 2)
     owner.api.enrol(3)
-    form = fields(owner.page("/leads/bulk?action=requeue&everybody=true"), "/leads/bulk")
-    part = owner.post("/leads/bulk", 200, **form).text
-    assert "2 leads: 2 to be judged again." in words(part)
-    owner.post("/leads/bulk", **fields(part, "/leads/bulk"))
-    assert {row["pending"] for row in owner.api.office.rows(tables.prospects)} == {1}
+    form = fields(owner.page("/leads/bulk?action=stop&everybody=true&where=employees = 120"), "/leads/bulk")
+    place = owner.post("/leads/bulk", **form, reason="the fair is over").headers["location"]
+    assert place == "/runs/1"
+    told = owner.words(place)
+    for said in ("Bulk: stop 3 leads", "the fair is over", "employees = 120", "Waiting"):
+        assert said in told
+    assert "0 of 3 leads" not in told
+    worker = owner.api.office.worker()
+    while worker.advance(1).more:
+        pass
+    ended = owner.page(place)
+    assert "3 matched, 3 stopped, 3 touches cancelled" in words(ended)
+    assert "/runs/1/retry" not in ended
+    assert {row["state"] for row in owner.api.office.rows(tables.prospects)} == {"stopped"}
+    assert "Bulk" in owner.words("/runs")
+    assert "Bulk" in owner.words("/runs?job=bulk")
+
+
+def test_a_run_of_a_bulk_action_tells_how_many_leads_it_has_looked_at(owner: Person, monkeypatch) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 2)
+    monkeypatch.setattr(bulk, "BATCH", 2)
+    owner.api.enrol(3)
+    owner.post("/leads/bulk", action="requeue", confirmed="3")
+    owner.api.office.worker().advance(1)
+    told = json.loads(owner.page("/runs/1/progress?seconds=0").removeprefix("data: "))
+    assert told == {"done": 2, "total": 3, "text": "2 of 3 leads"}
 
 
 def test_leads_are_added_to_another_campaign_and_it_has_to_be_named(owner: Person) -> None:

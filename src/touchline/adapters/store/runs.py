@@ -11,6 +11,9 @@ from touchline.adapters.store.campaigns import upsert
 from touchline.adapters.store.query import among
 from touchline.adapters.store.tables import OPEN_RUNS, batches, campaigns, run_totals, runs, schedules, workers
 
+MAPPINGS = ("counts", "place", "payload")
+"""Columns that hold JSON."""
+
 
 class Runs:
     """Rows of `runs`, `batches` and `run_totals`."""
@@ -20,9 +23,11 @@ class Runs:
 
     def open(self, job: str, now: datetime, **values: Any) -> int | None:
         """Queue a run, or begin it where `state` says so; gives its key, or None where its schedule's slot has one already."""
-        given = {"job": job, "state": "queued", "late": 0, "takeovers": 0, "counts": "{}", "queued_at": now} | values
+        given = {"job": job, "state": "queued", "late": 0, "takeovers": 0, "counts": {}, "queued_at": now} | values
         query = (
-            upsert(self.connection, runs).values(given).on_conflict_do_nothing(index_elements=["schedule_id", "slot"])
+            upsert(self.connection, runs)
+            .values(_written(given))
+            .on_conflict_do_nothing(index_elements=["schedule_id", "slot"])
         )
         return self.connection.execute(query.returning(runs.c.id)).scalar_one_or_none()
 
@@ -34,10 +39,8 @@ class Runs:
         return _parsed(row) if row else None
 
     def set(self, key: int, **values: Any) -> None:
-        """Set columns of one run; `counts` is a mapping."""
-        if "counts" in values:
-            values["counts"] = json.dumps(values["counts"], sort_keys=True)
-        self.connection.execute(update(runs).where(runs.c.id == key).values(values))
+        """Set columns of one run; `counts` and `payload` are mappings."""
+        self.connection.execute(update(runs).where(runs.c.id == key).values(_written(values)))
 
     def listed(
         self,
@@ -49,7 +52,7 @@ class Runs:
         of_campaigns: bool = False,
         states: Collection[str] = (),
     ) -> list[dict[str, Any]]:
-        """The newest first, those before a key; with `of_campaigns` only those that have a campaign."""
+        """The newest first, those before a key; with `of_campaigns` only those of a campaign or of leads of any."""
         query = self._named().order_by(runs.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(runs.c.id < before)
@@ -58,7 +61,7 @@ class Runs:
         if campaign_id is not None:
             query = query.where(runs.c.campaign_id == campaign_id)
         if of_campaigns:
-            query = query.where(runs.c.campaign_id.is_not(None))
+            query = query.where(runs.c.campaign_id.is_not(None) | runs.c.payload.is_not(None))
         if states:
             query = query.where(runs.c.state.in_(states))
         return [_parsed(row) for row in self.connection.execute(query).mappings()]
@@ -82,10 +85,7 @@ class Runs:
     def add_batch(self, run_id: int, stage: str, state: str, now: datetime, **values: Any) -> int:
         """Write one batch down; gives its number. `counts` and `place` are mappings."""
         last = select(func.coalesce(func.max(batches.c.number), 0) + 1).where(batches.c.run_id == run_id)
-        given = {"attempts": 1, "seconds": 0.0, "counts": {}} | values
-        given |= {
-            name: json.dumps(given[name], sort_keys=True) for name in ("counts", "place") if given.get(name) is not None
-        }
+        given = _written({"attempts": 1, "seconds": 0.0, "counts": {}} | values)
         query = insert(batches).values(
             run_id=run_id, number=last.scalar_subquery(), stage=stage, state=state, finished_at=now, **given
         )
@@ -151,7 +151,12 @@ def _of_total(day: str, job: str, campaign_id: int, state: str) -> tuple[Any, ..
 
 def _parsed(row: Any) -> dict[str, Any]:
     found = dict(row)
-    return found | {name: json.loads(found[name]) for name in ("counts", "place") if found.get(name) is not None}
+    return found | {name: json.loads(found[name]) for name in MAPPINGS if found.get(name) is not None}
+
+
+def _written(values: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: json.dumps(values[name], sort_keys=True) for name in MAPPINGS if values.get(name) is not None}
+    return {**values, **texts}
 
 
 class Workers:

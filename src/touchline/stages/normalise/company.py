@@ -4,9 +4,9 @@ import functools
 import ipaddress
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import polars as pl
-import tldextract
 from cleanco.clean import custom_basename, normalized, prepare_default_terms, strip_punct
 
 from touchline.model.mail_domains import FREE
@@ -23,6 +23,9 @@ from touchline.stages.normalise.text import (
     settled,
     words,
 )
+
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
 
 ARTICLES = ("", "the", "a", "die", "das", "der")
 """What may not be left of a name: "The Company" and "GmbH" would be nothing without their last word."""
@@ -126,9 +129,11 @@ def _hosts(part: pl.Series) -> pl.Series:
 
 
 @functools.cache
-def _suffixes() -> tuple[tldextract.TLDExtract, pl.Series, str]:
+def _suffixes() -> "tuple[TLDExtract, pl.Series, str]":
     """The bundled public suffix list, its rules of two labels, and a pattern of the endings with wildcard rules."""
-    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    from tldextract import TLDExtract  # it brings an HTTP client along
+
+    extract = TLDExtract(suffix_list_urls=(), cache_dir=None)
     rules = extract.tlds
     wild = sorted({rule.rsplit(".", 1)[-1] for rule in rules if "*" in rule})
     return extract, pl.Series([rule for rule in rules if rule.count(".") == 1]), rf"\.(?:{'|'.join(wild)})$"

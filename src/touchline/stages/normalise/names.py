@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import polars as pl
-from nameparser import HumanName
 
 from touchline.stages.normalise.text import (
     EMPTY,
@@ -137,6 +136,8 @@ def _split(series: pl.Series) -> tuple[pl.Series, pl.Series]:
 @lru_cache(maxsize=50_000)
 def _parsed(text: str) -> str | None:
     """`given TAB family` of a whole name, by nameparser."""
+    from nameparser import HumanName
+
     name = HumanName(text)
     return f"{name.first}\t{name.last}" if text[0] not in "=+@-" else None
 

@@ -21,7 +21,7 @@ from touchline.web import incoming, uploaded
 from touchline.web.api import cursors
 from touchline.web.api.etags import tagged
 from touchline.web.api.route import router
-from touchline.web.api.shapes import Body, Cursor, DryRun, Followed, Limit, Page, Shape
+from touchline.web.api.shapes import Body, Cursor, DryRun, Followed, Limit, Page, Shape, place_of
 from touchline.web.api.texts import Line, Number
 from touchline.web.visit import Visit, needs
 
@@ -234,7 +234,7 @@ def commit(
         shown = {name: getattr(tried, name) for name in ("rows", "whole", "counts", "reasons", "aside", "already")}
         return Rehearsed.model_validate(shown | {"columns": columns})
     run = uploaded.commit(visit, upload, body.campaign, body.until, body.columns)
-    return Followed(run=run["id"], follow=f"/api/v1/runs/{run['id']}")
+    return Followed(run=run["id"], follow=place_of(run["id"]))
 
 
 @routes.get("/{number}", summary="Read one import")

@@ -6,14 +6,14 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request, Response
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from touchline.app import runs
 from touchline.app.ports import Row
 from touchline.web.api import cursors
 from touchline.web.api.etags import tagged
 from touchline.web.api.route import router
-from touchline.web.api.shapes import Body, Cursor, Followed, Limit, Page, Shape
+from touchline.web.api.shapes import Body, Cursor, Followed, Limit, Page, Shape, place_of
 from touchline.web.api.texts import Campaign, Line, Number
 from touchline.web.follow import LONGEST, News, Stream, stream
 from touchline.web.visit import Visit, needs
@@ -23,11 +23,29 @@ Stage = Literal["harvest", "score", "qualify", "route", "nurture", "send"]
 State = Literal["queued", "running", "done", "unfinished", "failed", "cancelled"]
 
 
+class Decision(Shape):
+    """What a run decides for every lead that meets a filter."""
+
+    action: str = Field(description="suppress, stop, requeue or enrol.")
+    campaign: str | None
+    where: str | None
+    text: str | None
+    reason: str
+    into: str | None = Field(description="The campaign that leads are added to.")
+    by: str = Field(description="Who decided.")
+    count: int = Field(description="How many leads the filter meant when it began.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, kept: Any) -> Any:
+        return {**kept["selection"], **kept["order"], "count": kept["count"]}
+
+
 class Run(Shape):
     """One execution of work."""
 
     id: int
-    job: str = Field(description="Such as daily, send, import.")
+    job: str = Field(description="Such as daily, send, import, bulk.")
     campaign: str | None
     campaign_version: int | None
     schedule: str | None
@@ -41,6 +59,7 @@ class Run(Shape):
     worker: str | None
     takeovers: int
     counts: dict[str, Any] = Field(examples=[{"harvest": {"new": 40}, "batches": {"done": 1}}])
+    bulk: Decision | None = Field(validation_alias="payload", description="Of a bulk action: what it does.")
     error: str | None
     queued_at: datetime
     started_at: datetime | None
@@ -112,7 +131,7 @@ def start(visit: Annotated[Visit, needs("runs:write")], body: Start) -> Followed
 
 
 def _followed(row: Row) -> Followed:
-    return Followed(run=row["id"], follow=f"/api/v1/runs/{row['id']}")
+    return Followed(run=row["id"], follow=place_of(row["id"]))
 
 
 @routes.get("/{number}", summary="Read one run")
@@ -138,7 +157,7 @@ def retry(visit: Annotated[Visit, needs("runs:write")], number: Number) -> Retri
     with visit.changing("run.retry", f"run:{number}") as change:
         row, batches = runs.retry(visit.workspace.outside, number)
         change.after = {"run": row["id"], "batches": batches}
-    return Retried(run=row["id"], follow=f"/api/v1/runs/{row['id']}", batches=batches)
+    return Retried(run=row["id"], follow=place_of(row["id"]), batches=batches)
 
 
 def _glance(visit: Visit, key: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from touchline.model.errors import NotFound
 from touchline.model.faults import meant
 from touchline.web.api.etags import tagged, unchanged
 from touchline.web.api.route import router
-from touchline.web.api.shapes import Body, Followed, Page, Shape
+from touchline.web.api.shapes import Body, Followed, Page, Shape, place_of
 from touchline.web.api.texts import Line, Name
 from touchline.web.visit import Visit, needs
 
@@ -129,7 +129,7 @@ def run(visit: Annotated[Visit, needs("schedules:write")], name: Name) -> Follow
     with visit.changing("schedule.run", f"schedule:{name}") as change:
         row = schedules.run_now(visit.store, name, visit.now)
         change.after = {"run": row["id"]}
-    return Followed(run=row["id"], follow=f"/api/v1/runs/{row['id']}")
+    return Followed(run=row["id"], follow=place_of(row["id"]))
 
 
 def _found(visit: Visit, name: str) -> Row:

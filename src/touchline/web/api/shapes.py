@@ -34,6 +34,11 @@ class Followed(Shape):
     follow: str = Field(description="Where its progress is.", examples=["/api/v1/runs/42"])
 
 
+def place_of(run: int) -> str:
+    """Where the progress of a run is."""
+    return f"/api/v1/runs/{run}"
+
+
 Limit = Annotated[int, Query(ge=1, le=500, description="Items on a page.")]
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next` of the page before.")]
 DryRun = Annotated[bool, Query(description="Only say what would happen.")]

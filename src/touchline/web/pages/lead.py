@@ -1,6 +1,7 @@
 """The page Lead: who this is, what was decided and why, what has happened, what comes next, and what a person can do."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -182,15 +183,13 @@ def settle(
     return _done(visit, number, f"The message is {state} now.")
 
 
-def _bulk_of_one(visit: Visit, number: int, prospect: int, action: bulk.Action, reason: str) -> dict[str, int]:
+def _bulk_of_one(visit: Visit, number: int, prospect: int, action: bulk.Action, reason: str) -> Mapping[str, int]:
     campaign = _prospect(visit, number, prospect)["campaign"]
-    # A range of one key: the same rules as for many.
-    progress = bulk.Progress(after=number - 1, until=number)
     with visit.changing(f"leads.{action}", f"prospect:{prospect}") as change:
         order = bulk.Order(action, reason, by=visit.caller.name)
-        bulk.batch(visit.store, bulk.Selection(campaign, None), order, progress, visit.now)
-        change.after = {"reason": reason, "counts": progress.counts}
-    return progress.counts
+        done = bulk.act_on(visit.store, bulk.Selection(campaign, None), order, [number], visit.now)
+        change.after = {"reason": reason, "counts": done.progress.counts}
+    return done.progress.counts
 
 
 def _done(visit: Visit, number: int, said: str) -> Response:

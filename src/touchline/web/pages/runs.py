@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Form, Query
 from starlette.responses import Response
 
-from touchline.app import runs, uploads
+from touchline.app import bulk, runs, uploads
 from touchline.app.history import numbers
 from touchline.app.ports import Row, Store, Unit
 from touchline.model.errors import NotFound
@@ -21,6 +21,7 @@ from touchline.stages import STAGES
 from touchline.web import frame
 from touchline.web.api.texts import ONE_LINE, Number
 from touchline.web.follow import LONGEST, News, stream
+from touchline.web.pages.leads import asked_of
 from touchline.web.visit import Visit, needs
 
 routes = APIRouter(include_in_schema=False)
@@ -38,11 +39,12 @@ PART, PARTS = 1_000, 100
 """Runs read at once for the chart, and how often: health looks every minute, so thirty days may hold many."""
 SERIES = ("done", "unfinished", "failed", "cancelled", "running", "queued")
 JOBS = (
-    ("", "Work of campaigns"),
+    ("", "Work on leads"),
     ("all", "Everything"),
     ("daily", "Daily runs"),
     ("send", "Sending"),
     ("import", "Imports"),
+    ("bulk", "Bulk actions"),
     ("run", "By hand"),
     ("retention", "Retention"),
     ("health", "Health"),
@@ -77,12 +79,13 @@ class Chosen:
 
     def fits(self, total: Row, campaign_id: int | None) -> bool:
         """Whether a total of runs that are gone is of these."""
-        job = total["job"] == self.job if self.job not in ("", "all") else self.job == "all" or total["campaign_id"]
+        job = total["job"] == self.job if self.job else total["campaign_id"] or total["job"] == bulk.JOB
+        job = job or self.job == "all"
         return bool(job) and campaign_id in (None, total["campaign_id"]) and self.state in ("", total["state"])
 
 
 def _chosen(
-    job: Annotated[Literal["", "all", "daily", "send", "import", "run", "retention", "health"], Query()] = "",
+    job: Annotated[Literal["", "all", "daily", "send", "import", "bulk", "run", "retention", "health"], Query()] = "",
     campaign: Annotated[str, Query(max_length=200, pattern=ONE_LINE)] = "",
     state: Annotated[Literal["", "queued", "running", "done", "unfinished", "failed", "cancelled"], Query()] = "",
 ) -> Chosen:
@@ -143,6 +146,7 @@ def detail(visit: Reads, number: Number) -> Response:
         "all_batches": len(batches),
         "released": sum(batch["state"] == "set_aside" and batch["place"] is not None for batch in batches),
         "import_href": _import_of(visit, row),
+        "decision": _decision(row),
     }
     return frame.page(visit, "run.html", values)
 
@@ -188,6 +192,9 @@ def _told(visit: Visit, key: int) -> dict[str, Any]:
         return {"end": True, "text": f"It is {row['state']}."}
     if row["state"] == "queued":
         return {"text": "Waiting for a worker."}
+    if row["payload"]:
+        found, total = row["payload"]["progress"]["counts"]["matched"], row["payload"]["count"]
+        return {"done": found, "total": total, "text": f"{found:,} of {total:,} leads"}
     present = _load_of(visit, row)
     if present is not None and present["bytes"]:
         done = f"{present['rows']:,} rows, {present['new']:,} new leads"
@@ -209,6 +216,16 @@ def _load_of(visit: Visit, row: Row) -> Row | None:
         return None
     with visit.store.reading() as unit:
         return unit.imports.get(key)
+
+
+def _decision(row: Row) -> dict[str, Any] | None:
+    """What a bulk action's run does, and the page of those it is about."""
+    if not row["payload"]:
+        return None
+    work = bulk.Bulk.of(row["payload"])
+    of = work.selection
+    href = asked_of(of.campaign or "", of.where or "", of.text or "").url()
+    return {"order": work.order, "selection": of, "count": work.count, "ended": work.progress.ended, "href": href}
 
 
 def _import_of(visit: Visit, row: Row) -> str:
