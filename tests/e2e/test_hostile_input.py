@@ -401,6 +401,8 @@ def test_a_wrong_map_is_refused(ready: World) -> None:
         ("email=", "no column ''"),
     ):
         assert said in refused(ready, "import", "leads.csv", "-c", "spring", "--map", pair)
+    twice = ("--map", "email=Email", "--map", "ignored=Email")
+    assert "both email and ignored" in refused(ready, "import", "leads.csv", "-c", "spring", *twice)
     nothing_kept(ready)
 
 

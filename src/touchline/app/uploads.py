@@ -30,7 +30,7 @@ class Upload:
         bytes: Size.
         by: Who gave it.
         campaign: Where it is imported, once somebody has said so.
-        columns: Field to header, where somebody chose.
+        columns: Header to field, `extra` or `ignored`, where somebody chose.
         fingerprint: Of its content.
         run: The run that loads it.
     """

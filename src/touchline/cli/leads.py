@@ -34,7 +34,11 @@ def import_(
         typer.Option(help="Run new leads on to this stage and write them once."),
     ] = "harvest",
     map_: Annotated[
-        list[str] | None, typer.Option("--map", help="FIELD=HEADER: read this field from that column; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="FIELD=HEADER: read this field from that column; extra=HEADER keeps it as it is, ignored=HEADER leaves it out; may be repeated.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -63,10 +67,14 @@ def import_(
 def _column_map(pairs: list[str]) -> dict[str, str] | None:
     from touchline.model.errors import InvalidInput
 
+    chosen: dict[str, str] = {}
     for pair in pairs:
-        if "=" not in pair:
+        field, sign, header = pair.partition("=")
+        if not sign:
             raise InvalidInput(f"--map {pair!r} has no '='.", hint='Write --map email="Work mail".')
-    return dict(pair.split("=", 1) for pair in pairs) or None
+        if chosen.setdefault(header, field) != field:
+            raise InvalidInput(f"--map makes {header!r} both {chosen[header]} and {field}.", hint="Choose one of them.")
+    return chosen or None
 
 
 @imports.command(name="list")

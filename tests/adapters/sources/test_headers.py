@@ -205,22 +205,37 @@ def test_of_two_equal_second_choices_the_first_column_counts_where_no_identity_i
 
 
 def test_a_choice_by_the_user_settles_a_conflict_and_wins_over_every_name() -> None:
-    assert meanings("email,E-Mail", {"email": "E-Mail"}) == {"email": "extra", "E-Mail": "email"}
-    assert meanings("Email,Email", {"email": "Email (2)"}) == {"Email": "extra", "Email (2)": "email"}
-    assert meanings("email,Contact,Web", {"email": "contact", "website": "web"}) == {
+    assert meanings("email,E-Mail", {"E-Mail": "email"}) == {"email": "extra", "E-Mail": "email"}
+    assert meanings("Email,Email", {"Email (2)": "email"}) == {"Email": "extra", "Email (2)": "email"}
+    assert meanings("email,Contact,Web", {"contact": "email", "web": "website"}) == {
         "email": "extra",
         "Contact": "email",
         "Web": "domain",
     }
 
 
+def test_a_column_may_be_kept_as_it_is_or_left_out_whatever_its_name() -> None:
+    chosen = {"Phone": "extra", "Notes": "ignored", "City": "ignored", "account": "extra"}
+    found = columns("Email,Phone,Notes,City,account,Mobile", chosen)
+    assert found.meanings() == {
+        "Email": "email", "Phone": "extra", "Notes": "ignored", "City": "ignored", "account": "extra", "Mobile": "phone",
+    }  # fmt: skip
+    assert list(found.extra) == ["phone", "account"]
+
+
+def test_of_two_columns_for_one_field_one_may_be_left_out() -> None:
+    assert meanings("email,E-Mail", {"E-Mail": "ignored"}) == {"email": "email", "E-Mail": "ignored"}
+
+
 @pytest.mark.parametrize(
     ("column_map", "message"),
     [
-        ({"email": "Emial"}, "no column 'Emial', did you mean 'Email'\\?.*Its columns: 'Email', 'e mail', 'Other'"),
-        ({"email": "E.MAIL"}, "several columns like 'E.MAIL'"),
-        ({"emial": "Other"}, "No field of a lead is called 'emial', did you mean 'email'\\?.*Fields: email"),
-        ({"tier": "Other"}, "No field of a lead is called 'tier'"),
+        ({"Emial": "email"}, "no column 'Emial', did you mean 'Email'\\?.*Its columns: 'Email', 'e mail', 'Other'"),
+        ({"E.MAIL": "email"}, "several columns like 'E.MAIL'"),
+        ({"Other": "emial"}, "No field of a lead is called 'emial', did you mean 'email'\\?.*Fields: email"),
+        ({"Other": "tier"}, "No field of a lead is called 'tier'.*extra.*ignored"),
+        ({"Email": "city", "Other": "city"}, "'Email' and 'Other' of leads.csv cannot both be the city"),
+        ({"Email": "website", "Other": "domain"}, "cannot both be the domain"),
     ],
 )
 def test_a_choice_that_cannot_be_is_an_error_that_names_the_right_word(
@@ -246,7 +261,7 @@ def test_other_columns_get_short_plain_keys_that_differ() -> None:
 
 def test_a_list_of_many_columns_is_named_in_part() -> None:
     with pytest.raises(InvalidInput, match="'c19' and 5 more"):
-        columns(",".join(f"c{n}" for n in range(25)), {"email": "zzz"})
+        columns(",".join(f"c{n}" for n in range(25)), {"zzz": "email"})
 
 
 @pytest.mark.parametrize(

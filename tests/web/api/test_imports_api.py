@@ -69,7 +69,7 @@ def test_a_file_that_is_no_list_of_leads_is_kept_and_says_why(api: Api) -> None:
 
 
 def test_a_column_that_is_not_recognised_can_be_chosen(api: Api) -> None:
-    asked = order(api, b"Reach,Who\nann@firm1.com,Ann Lee\n", columns={"email": "Reach", "full_name": "Who"})
+    asked = order(api, b"Reach,Who\nann@firm1.com,Ann Lee\n", columns={"Reach": "email", "Who": "full_name"})
     assert api.get(f"/imports/uploads/{asked['upload']}")["problem"]
     tried = api.post("/imports?dry_run=true", asked)
     assert (tried["counts"]["new"], [column["meaning"] for column in tried["columns"]]) == (1, ["email", "full_name"])

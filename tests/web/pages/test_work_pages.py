@@ -129,11 +129,25 @@ def test_columns_can_be_changed_and_stay_changed_until_the_import(owner: Person)
         assert unit.leads.find("b@home.com")["first_name"] == "Ann"
 
 
+def test_a_column_can_be_left_out_or_kept_as_it_is(owner: Person) -> None:
+    owner.api.office.apply()
+    place = given(owner, b"Email,City,Phone,Note\na@firm1.com,Bonn,030 1234567,he is angry\n").partition("?")[0]
+    chosen = ["extra=City", "ignored=Note", "ignored=Phone"]
+    tried = owner.post(f"{place}/try", 200, campaign="spring", column=chosen).text
+    assert words(tried).count("left out") == 2
+    assert '<option value="ignored=Note" selected>ignored</option>' in tried
+    owner.post(f"{place}/commit", campaign="spring", column=chosen)
+    worked(owner, 1)
+    with owner.api.workspace.store.reading() as unit:
+        lead = unit.leads.find("a@firm1.com")
+    assert (lead["city"], lead["phone"], lead["extra"]) == (None, None, '{"city":"Bonn"}')
+
+
 def test_two_columns_cannot_be_the_same_and_what_was_chosen_is_kept(owner: Person) -> None:
     owner.api.office.apply()
     place = given(owner).partition("?")[0]
     answer = owner.post(f"{place}/try", 422, campaign="spring", column=["city=Title", "city=Company"], until="score")
-    assert "'Title' and 'Company' cannot both be the city." in words(answer.text)
+    assert "'Title' and 'Company' of leads.csv cannot both be the city." in words(answer.text)
     assert '<option value="city=Company" selected>' in answer.text
     assert '<option value="score" selected>' in answer.text
 

@@ -70,7 +70,7 @@ class CsvSource:
     Args:
         path: The file.
         batch_rows: Records in a batch, at most.
-        column_map: Field to header, where the user chose; comes before all recognition.
+        column_map: Header to field, `extra` or `ignored`, where the user chose; comes before all recognition.
         name: What people call it, if not by the path's last part.
     """
 

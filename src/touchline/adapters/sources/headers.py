@@ -135,6 +135,9 @@ DERIVED: Final = frozenset({"base_address", "email_domain", "prospect_state", *(
 """Columns of an exported list that harvest or the stages make again from others."""
 
 FIELDS: Final = tuple(ALIASES)
+EXTRA, IGNORED = "extra", "ignored"
+MEANINGS: Final = (*FIELDS, "website", EXTRA, IGNORED)
+"""What a column may be."""
 """What a column can be chosen for."""
 
 
@@ -183,9 +186,9 @@ class Columns:
 
     def meanings(self) -> dict[str, str]:
         """For each header its field, `extra` or `ignored`."""
-        known = dict.fromkeys((*self.extra.values(), self.nested), "extra")
+        known = dict.fromkeys((*self.extra.values(), self.nested), EXTRA)
         known |= {position: field for field, position in self.fields.items()}
-        return {name: known.get(position, "ignored") for position, name in enumerate(self.names)}
+        return {name: known.get(position, IGNORED) for position, name in enumerate(self.names)}
 
 
 def known(headers: Sequence[str], chosen: Iterable[str] = ()) -> int:
@@ -199,15 +202,15 @@ def recognised(headers: Sequence[str], column_map: Mapping[str, str], where: str
 
     Args:
         headers: The cells of the header.
-        column_map: Field to header, as chosen by the user; comes before all recognition.
+        column_map: Header to field, `extra` or `ignored`, as chosen by the user; comes before all recognition.
         where: Name of the file, for messages.
 
     Raises:
         InvalidInput: Two columns for one field, or a choice that names no column or no field.
     """
     names = _unique(headers)
-    fields = _chosen(names, column_map, where)
-    chosen = set(fields.values())
+    chosen = _chosen(names, column_map, where)
+    fields = _fields(names, chosen, where)
     best: dict[str, tuple[int, list[int]]] = {}
     for position, (field, rank) in _candidates(headers).items():
         if position in chosen or field in fields:
@@ -219,7 +222,8 @@ def recognised(headers: Sequence[str], column_map: Mapping[str, str], where: str
         if len(positions) > 1 and (rank == 0 or field in _KEYS):
             raise _conflict(field, names[positions[0]], names[positions[1]], where)
         fields[field] = positions[0]
-    taken = set(fields.values()) | {position for position, name in enumerate(names) if name in DERIVED}
+    derived = {position for position, name in enumerate(names) if name in DERIVED and position not in chosen}
+    taken = {*fields.values(), *derived, *(position for position, meaning in chosen.items() if meaning == IGNORED)}
     others = [position for position in range(len(names)) if position not in taken]
     nested = next((position for position in others if names[position] == "extra"), None)
     return Columns(names, fields, _keys(names, [position for position in others if position != nested]), nested)
@@ -234,15 +238,14 @@ def _candidates(headers: Sequence[str]) -> dict[int, tuple[str, int]]:
     return {position: meanings[word] for position, word in enumerate(keys) if word in meanings}
 
 
-def _chosen(names: Sequence[str], column_map: Mapping[str, str], where: str) -> dict[str, int]:
-    """Field to column as the user chose."""
-    chosen: dict[str, int] = {}
-    for target, header in column_map.items():
-        field = "domain" if target == "website" else target
-        if field not in FIELDS:
+def _chosen(names: Sequence[str], column_map: Mapping[str, str], where: str) -> dict[int, str]:
+    """Column to meaning as the user chose."""
+    chosen: dict[int, str] = {}
+    for header, meaning in column_map.items():
+        if meaning not in MEANINGS:
             raise InvalidInput(
-                f"No field of a lead is called {target!r}{_close(target, FIELDS)}.",
-                hint=f"Fields: {', '.join(FIELDS)}.",
+                f"No field of a lead is called {meaning!r}{_close(meaning, MEANINGS)}.",
+                hint=f"Fields: {', '.join(FIELDS)}. A column may be {EXTRA} (kept as it is) or {IGNORED} too.",
             )
         same = [i for i, name in enumerate(names) if name == header] or [
             i for i, name in enumerate(names) if key(name) == key(header)
@@ -252,8 +255,22 @@ def _chosen(names: Sequence[str], column_map: Mapping[str, str], where: str) -> 
                 f"{where} has {'several columns like' if same else 'no column'} {header!r}{_close(header, names)}.",
                 hint=f"Its columns: {_listed(names)}.",
             )
-        chosen[field] = same[0]
+        chosen[same[0]] = "domain" if meaning == "website" else meaning
     return chosen
+
+
+def _fields(names: Sequence[str], chosen: Mapping[int, str], where: str) -> dict[str, int]:
+    """Field to column as the user chose."""
+    fields: dict[str, int] = {}
+    for position, meaning in chosen.items():
+        if meaning in fields:
+            raise InvalidInput(
+                f"{names[fields[meaning]]!r} and {names[position]!r} of {where} cannot both be the {meaning.replace('_', ' ')}.",
+                hint="Choose one of them; the other is kept as it is.",
+            )
+        if meaning in FIELDS:
+            fields[meaning] = position
+    return fields
 
 
 def _conflict(field: str, one: str, other: str, where: str) -> InvalidInput:

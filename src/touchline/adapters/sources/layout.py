@@ -68,14 +68,14 @@ def found(sample: bytes, name: str, column_map: Mapping[str, str]) -> Layout:
     Args:
         sample: Its first bytes, `SAMPLE` of them or all.
         name: Its name, for messages.
-        column_map: Field to header, as chosen by the user.
+        column_map: Header to field, `extra` or `ignored`, as chosen by the user.
 
     Raises:
         InvalidInput: It is empty, binary or without a header, or its columns are ambiguous or tell no lead.
     """
     spelt = encoding.found(sample, name)
     start, delimiters = _declared(sample, spelt)
-    readings = [_reading(sample, spelt, start, delimiter, column_map.values()) for delimiter in delimiters]
+    readings = [_reading(sample, spelt, start, delimiter, column_map) for delimiter in delimiters]
     best = max((reading for reading in readings if reading), key=lambda reading: reading.score, default=None)
     if best is None:
         raise InvalidInput(f"{name} is empty.", hint="It needs a line of column names, then one line per lead.")

@@ -118,8 +118,8 @@ class Order(Body):
     columns: dict[Line, Line] = Field(
         default_factory=dict,
         max_length=200,
-        description="Field to header, where recognition is wrong.",
-        examples=[{"email": "Work mail"}],
+        description="Header to field, to `extra` (keep it as it is) or to `ignored`, where recognition is wrong.",
+        examples=[{"Work mail": "email", "Internal note": "ignored"}],
     )
 
 

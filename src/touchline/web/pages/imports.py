@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from touchline.adapters.sources.headers import FIELDS
+from touchline.adapters.sources.headers import EXTRA, FIELDS, IGNORED
 from touchline.app import imports, runs, uploads
 from touchline.app.uploads import Upload
 from touchline.model.errors import InvalidInput, NotFound, Refused, TouchlineError
@@ -94,20 +94,9 @@ class Choice:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Field to header.
-
-        Raises:
-            InvalidInput: Two columns are the same field.
-        """
-        found: dict[str, str] = {}
-        pairs = [(field, header) for field, sign, header in (one.partition("=") for one in self.column) if sign]
-        for field, header in (*pairs, *((field, header) for field, header in self.named if header)):
-            if found.setdefault(field, header) != header:
-                raise InvalidInput(
-                    f"{found[field]!r} and {header!r} cannot both be the {field.replace('_', ' ')}.",
-                    hint="Choose one of them; the other is kept as it is.",
-                )
-        return found
+        """Header to what it becomes."""
+        pairs = [(header, field) for field, sign, header in (one.partition("=") for one in self.column) if sign]
+        return dict(pairs) | {header: field for field, header in self.named if header}
 
 
 def _choice(
@@ -232,7 +221,8 @@ def _form(
         "upload": upload,
         "choice": choice,
         "columns": columns,
-        "fields": FIELDS,
+        "meanings": [(field, field.replace("_", " ")) for field in FIELDS]
+        + [(EXTRA, "kept as it is"), (IGNORED, "ignored")],
         "named": dict(choice.named),
         "campaigns": names,
         "stages": STAGES,
@@ -245,7 +235,7 @@ def _form(
 
 def _columns(visit: Visit, upload: Upload, choice: Choice) -> list[dict[str, Any]]:
     """Each column with its meaning and samples; where the choice contradicts itself, as they are recognised."""
-    chosen = {one.partition("=")[2]: one.partition("=")[0] for one in choice.column}
+    chosen = choice.columns
     try:
         found = visit.workspace.uploaded(upload, choice.columns).columns(SAMPLED)
     except InvalidInput:
