@@ -116,8 +116,7 @@ class Worker:
                 self.engine.forget(self.workspace.clock.now() - FORGET_AFTER)
             self._ticks += 1
         except StoreUnavailable as error:
-            # Health is looked after by a run, and there are none now.
-            self.workspace.watch.away(error, self.workspace.clock.now())
+            log.warning("worker.waits", error=error.message)
 
     def _give_up_hung(self) -> None:
         limit = self.workspace.settings.worker.batch_minutes * 60
@@ -174,7 +173,8 @@ class Worker:
             try:
                 self._beat()
             except StoreUnavailable as error:
-                log.warning("worker.cannot_beat", error=error.message)
+                # Health is looked after by a run, and there are none now. Nor by a tick: the engine may hold it until the database is back.
+                self.workspace.watch.away(error, self.workspace.clock.now())
 
     def _beat(self) -> None:
         with self.workspace.store.transaction() as unit:
