@@ -222,18 +222,18 @@ def test_a_change_to_more_is_a_runs_work_and_its_page_says_what_was_decided(owne
     place = owner.post("/leads/bulk", **form, reason="the fair is over").headers["location"]
     assert place == "/runs/1"
     told = owner.words(place)
-    for said in ("Bulk: stop 3 leads", "the fair is over", "employees = 120", "Waiting"):
+    for said in ("Bulk action: stop 3 leads", "the fair is over", "employees = 120", "Waiting"):
         assert said in told
     assert "0 of 3 leads" not in told
     worker = owner.api.office.worker()
     while worker.advance(1).more:
         pass
     ended = owner.page(place)
-    assert "3 matched, 3 stopped, 3 touches cancelled" in words(ended)
+    assert "bulk 3 3 3 matched, 3 stopped, 3 touches cancelled" in words(ended)
     assert "/runs/1/retry" not in ended
     assert {row["state"] for row in owner.api.office.rows(tables.prospects)} == {"stopped"}
-    assert "Bulk" in owner.words("/runs")
-    assert "Bulk" in owner.words("/runs?job=bulk")
+    for query in ("", "?job=bulk"):
+        assert "Done stop 3 leads" in owner.words(f"/runs{query}")
 
 
 def test_a_run_of_a_bulk_action_tells_how_many_leads_it_has_looked_at(owner: Person, monkeypatch) -> None:

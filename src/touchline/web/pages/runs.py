@@ -49,7 +49,13 @@ JOBS = (
     ("retention", "Retention"),
     ("health", "Health"),
 )
-INTO = {"harvest": ("new", "updated"), "send": ("sent",)}
+GIVEN = {bulk.JOB: ("matched", "set_aside")}
+"""Counts of a stage that say what went into it; into other stages went the sum of what they tell."""
+INTO = {
+    "harvest": ("new", "updated"),
+    "send": ("sent",),
+    bulk.JOB: ("suppressed", "stopped", "requeued", "enrolled"),
+}
 """Counts of a stage that say what came out of it; of other stages everything does."""
 
 
@@ -259,7 +265,7 @@ def _parts(row: Row, batches: list[Row]) -> Iterator[dict[str, Any]]:
         if any(found.values()) or mine:
             yield {
                 "stage": stage,
-                "rows": sum(found.values()),
+                "rows": sum(found.get(name, 0) for name in GIVEN.get(stage, found)),
                 "into": sum(found.get(name, 0) for name in INTO.get(stage, found)),
                 "counts": {name: count for name, count in sorted(found.items()) if count},
                 "batches": len(mine),
