@@ -122,6 +122,13 @@ def test_who_comes_after_the_beginning_was_not_confirmed(filled: Office) -> None
     assert ended(filled, work) == {"matched": 8, "requeued": 8}
 
 
+def test_whoever_comes_to_meet_the_filter_meanwhile_no_more_are_done_than_were_confirmed(filled: Office) -> None:
+    work = begun(filled, SMALL, Order("stop", "enough"))
+    filled.load(filled.people(12, employees=50), until="nurture")
+    assert bulk.preview(filled.store, SMALL).count == 20
+    assert ended(filled, work) == {"matched": 8, "stopped": 8, "touches_cancelled": 8}
+
+
 def test_a_bulk_action_cut_short_goes_on_behind_its_last_batch(filled: Office) -> None:
     work = bulk.batch(filled.store, begun(filled, SMALL, Order("suppress", "asked")), filled.now)
     assert (work.progress.counts["suppressed"], work.progress.ended) == (3, False)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -91,24 +91,32 @@ class Progress:
     ended: bool = False
     counts: Mapping[str, int] = field(default_factory=lambda: {"matched": 0})
 
-    def behind(self, key: int, counts: Mapping[str, int]) -> "Progress":
-        """As it is once the leads up to a key are done."""
-        whole = {name: self.counts.get(name, 0) + counts.get(name, 0) for name in {**self.counts, **counts}}
-        return replace(self, after=key, counts=whole)
-
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
     """A bulk action under way: with the same value it goes on behind its last batch, in this process or another.
 
     Attributes:
-        count: How many leads met the filter when it began.
+        count: How many leads met the filter when it began; no more are done, whoever meets it later.
     """
 
     selection: Selection
     order: Order
     count: int
     progress: Progress
+
+    @property
+    def left(self) -> int:
+        """How many of them are still to be done."""
+        counts = self.progress.counts
+        return self.count - counts["matched"] - counts.get("set_aside", 0)
+
+    def behind(self, keys: Sequence[int], most: int, counts: Mapping[str, int]) -> "Bulk":
+        """As it is once these leads, of which `most` were asked for, are done."""
+        before = self.progress
+        whole = {name: before.counts.get(name, 0) + counts.get(name, 0) for name in {**before.counts, **counts}}
+        done = replace(self, progress=replace(before, after=keys[-1] if keys else before.after, counts=whole))
+        return replace(done, progress=replace(done.progress, ended=len(keys) < most or done.left <= 0))
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -190,16 +198,14 @@ def act(store: Store, selection: Selection, order: Order, confirmed: Preview, no
 
 def batch(store: Store, work: Bulk, now: datetime, keep: Keep | None = None) -> Bulk:
     """Do the next `BATCH` leads in one transaction, in which `keep` may write down what the work has come to."""
-    campaign_id, asked, keys = _next(store, work)
-    progress = replace(work.progress, ended=len(keys) < BATCH)
-    if not keys and keep is None:
-        return replace(work, progress=progress)
+    most = min(BATCH, work.left)
+    campaign_id, asked, keys = _next(store, work, most)
+    counts: dict[str, int] = {}
     with store.transaction() as unit:
         if keys:
             chosen = unit.search.still(campaign_id, asked, keys)
             counts = {"matched": len(chosen), **_done(unit, work.order, campaign_id, chosen, now)}
-            progress = progress.behind(keys[-1], counts)
-        done = replace(work, progress=progress)
+        done = work.behind(keys, most, counts)
         if keep is not None:
             keep(unit, done)
     return done
@@ -207,13 +213,12 @@ def batch(store: Store, work: Bulk, now: datetime, keep: Keep | None = None) -> 
 
 def pass_over(store: Store, work: Bulk, keep: Keep) -> tuple[Bulk, dict[str, int]]:
     """Leave the next `BATCH` leads as they are; gives which: those behind `after`, up to `upto`."""
-    _, _, keys = _next(store, work)
-    upto = keys[-1] if keys else work.progress.until
-    progress = replace(work.progress.behind(upto, {"set_aside": len(keys)}), ended=len(keys) < BATCH)
-    passed = replace(work, progress=progress)
+    most = min(BATCH, work.left)
+    _, _, keys = _next(store, work, most)
+    passed = work.behind(keys, most, {"set_aside": len(keys)})
     with store.transaction() as unit:
         keep(unit, passed)
-    return passed, {"after": work.progress.after, "upto": upto}
+    return passed, {"after": work.progress.after, "upto": passed.progress.after}
 
 
 def again(document: Mapping[str, Any], places: Iterable[Mapping[str, int]]) -> dict[str, Any]:
@@ -232,18 +237,14 @@ def again(document: Mapping[str, Any], places: Iterable[Mapping[str, int]]) -> d
     return replace(work, progress=Progress(after=after, until=work.progress.until)).document()
 
 
-def _next(store: Store, work: Bulk) -> tuple[int | None, Filter, list[int]]:
+def _next(store: Store, work: Bulk, most: int) -> tuple[int | None, Filter, list[int]]:
     """The keys of the next leads. They are looked for outside the transaction that writes: in a large store a rare filter takes a while."""
     of, progress = work.selection, work.progress
     with store.reading() as unit:
         campaign_id = _campaign_id(unit, of)
         asked = filter_of(unit, of.campaign, of.where, of.text)
         low, high = progress.after + 1, progress.until
-        return (
-            campaign_id,
-            asked,
-            unit.search.between(campaign_id, asked, low=low, high=high, newest=False, limit=BATCH),
-        )
+        return campaign_id, asked, unit.search.between(campaign_id, asked, low=low, high=high, newest=False, limit=most)
 
 
 def _campaign_id(unit: Unit, selection: Selection) -> int | None:
