@@ -4,8 +4,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -81,11 +81,23 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def migrated_postgresql(postgres_server: str) -> Iterator[str]:
+def migrated_postgresql(another_postgresql: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
     """URL of a PostgreSQL database that is migrated once; copying it for each test would take longer than the test."""
-    with _database(postgres_server) as url:
-        _migrated(url, Path("/"))
+    with another_postgresql() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def another_postgresql(postgres_server: str) -> Callable[[], AbstractContextManager[str]]:
+    """Makes a migrated PostgreSQL database for tests that share what is in it."""
+
+    @contextmanager
+    def made() -> Iterator[str]:
+        with _database(postgres_server) as url:
+            _migrated(url, Path("/"))
+            yield url
+
+    return made
 
 
 @pytest.fixture

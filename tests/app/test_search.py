@@ -1,18 +1,22 @@
 """Searches: pages of any size are the one answer of the database in pieces, and every number leads to its leads."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from itertools import count as counting
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from office import ANN, Office
+from office import ANN, Office, opened
 
 from touchline.app import search
 from touchline.app.funnel import funnel
 from touchline.model import rules
 from touchline.model.errors import InvalidInput, NotFound
+from touchline.sim.smtp_server import SmtpServer
 
 FILTERS = {
     None: "1 = 1",
@@ -38,8 +42,7 @@ ORDERS = {
 }
 
 
-@pytest.fixture
-def filled(either: Office) -> Office:
+def fill(either: Office) -> Office:
     """Leads of every tier and state in one campaign, others in another campaign in between."""
     either.apply()
     either.apply(name="other")
@@ -53,6 +56,42 @@ def filled(either: Office) -> Office:
     either.load(either.people(20), campaign="other", until="nurture")
     either.load(either.people(30, start=10), until="harvest")
     return either
+
+
+@pytest.fixture
+def fresh(either: Office) -> Office:
+    """Leads that a test may change."""
+    return fill(either)
+
+
+@pytest.fixture(scope="module")
+def on_sqlite(
+    tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, mail_server: SmtpServer
+) -> Iterator[Office]:
+    """They are only read."""
+    home = tmp_path_factory.mktemp("filled")
+    shutil.copy(migrated_sqlite, home)
+    with ExitStack() as stack:
+        yield fill(opened(stack, home, "sqlite:///touchline.db", mail_server))
+
+
+@pytest.fixture(scope="module")
+def on_postgresql(
+    tmp_path_factory: pytest.TempPathFactory,
+    another_postgresql: Callable[[], AbstractContextManager[str]],
+    mail_server: SmtpServer,
+) -> Iterator[Office]:
+    """They are only read."""
+    with ExitStack() as stack:
+        url = stack.enter_context(another_postgresql())
+        yield fill(opened(stack, tmp_path_factory.mktemp("filled"), url, mail_server))
+
+
+@pytest.fixture(params=["on_sqlite", "on_postgresql"], ids=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest) -> Office:
+    """Leads on each database, made once for all tests that only read them."""
+    made: Office = request.getfixturevalue(request.param)
+    return made
 
 
 class Clock:
@@ -128,17 +167,17 @@ def test_no_filter_asks_for_one_stretch_only_and_knows_its_end(filled: Office) -
     assert [len(page.rows) for page in pages(filled, limit=90, sort="oldest")] == [90]
 
 
-def test_leads_that_come_meanwhile_neither_repeat_nor_hide_any(filled: Office) -> None:
+def test_leads_that_come_meanwhile_neither_repeat_nor_hide_any(fresh: Office) -> None:
     for sort in ("newest", "oldest", "score"):
-        before = answer(filled, "1 = 1", ORDERS[sort])
+        before = answer(fresh, "1 = 1", ORDERS[sort])
         seen: list[str] = []
-        for number, page in enumerate(pages(filled, sort=sort, limit=20)):
+        for number, page in enumerate(pages(fresh, sort=sort, limit=20)):
             seen += [row["email"] for row in page.rows]
             if number < 2:
-                filled.load(filled.csv(f"late{number}@{sort}.firm.com,,,,120,", f"l{number}@{sort}x.com,,,,5,"))
+                fresh.load(fresh.csv(f"late{number}@{sort}.firm.com,,,,120,", f"l{number}@{sort}x.com,,,,5,"))
         assert len(set(seen)) == len(seen)
         assert [email for email in seen if email in before] == before
-    assert "late0@oldest.firm.com" in found(filled, sort="oldest")
+    assert "late0@oldest.firm.com" in found(fresh, sort="oldest")
 
 
 def test_all_leads_are_shown_with_the_names_of_their_campaigns(filled: Office) -> None:
@@ -178,26 +217,26 @@ def test_rows_of_a_campaign_carry_its_decisions(filled: Office) -> None:
     assert row["prospect_id"] == filled.prospect("p0@firm0.com")["id"]
 
 
-def test_every_line_of_the_funnel_leads_to_exactly_its_leads(filled: Office) -> None:
-    filled.suppress("firm3.com", "domain")
-    numbers = funnel(filled.store, "spring")
+def test_every_line_of_the_funnel_leads_to_exactly_its_leads(fresh: Office) -> None:
+    fresh.suppress("firm3.com", "domain")
+    numbers = funnel(fresh.store, "spring")
     for line in numbers["lines"]:
-        assert search.count(filled.store, "spring", search.where_of(line)) == line["count"], line
+        assert search.count(fresh.store, "spring", search.where_of(line)) == line["count"], line
     assert len({line["stage"] for line in numbers["lines"]}) >= 4
     for tier, number in numbers["tiers"].items():
-        assert search.count(filled.store, "spring", search.where_of({"tier": tier})) == number
+        assert search.count(fresh.store, "spring", search.where_of({"tier": tier})) == number
     for touch, number in numbers["touches"].items():
-        assert search.count(filled.store, "spring", search.where_of({"touch": touch})) == number
+        assert search.count(fresh.store, "spring", search.where_of({"touch": touch})) == number
 
 
-def test_a_reason_is_said_letter_by_letter_whatever_a_person_wrote(filled: Office) -> None:
+def test_a_reason_is_said_letter_by_letter_whatever_a_person_wrote(fresh: Office) -> None:
     for reason in ("It's Größe %_", "sequence of things", "ends\nhere"):
-        key = filled.prospect("p1@firm1.com")["id"]
-        with filled.store.transaction() as unit:
-            unit.prospects.set([key], filled.now, state="stopped", state_reason=reason)
+        key = fresh.prospect("p1@firm1.com")["id"]
+        with fresh.store.transaction() as unit:
+            unit.prospects.set([key], fresh.now, state="stopped", state_reason=reason)
         line = {"stage": "stopped", "reason": reason, "count": 1}
-        assert line in funnel(filled.store, "spring")["lines"]
-        assert found(filled, where=search.where_of(line)) == ["p1@firm1.com"]
+        assert line in funnel(fresh.store, "spring")["lines"]
+        assert found(fresh, where=search.where_of(line)) == ["p1@firm1.com"]
     assert search.where_of({"stage": "stopped", "reason": "a\\b"}) == "state = 'stopped'"
     assert search.where_of({"stage": "held"}) == "state = 'held'"
     assert search.where_of({"fit": 60, "verdict": "Held", "unknown": "x"}) == "fit = 60 AND verdict = 'held'"
