@@ -14,12 +14,12 @@ SEED ?= 7
 demo: $(READY)
 	$(BIN)/touchline demo --seed $(SEED) --home demo-output $$(test -t 1 && echo --serve)
 
-# One fresh database and one set of loopback servers per test. Three workers for two cores: tests wait for processes a third of the time.
+# One fresh database and one set of loopback servers per test. Four workers for two cores: tests wait for processes half of the time.
 test: lint types unit
 
 unit: $(READY) .chromium
 	rm -f .coverage .coverage.*
-	$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report= tests
+	$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report= tests
 	$(BIN)/coverage report --include='src/touchline/stages/*,src/touchline/model/*,src/touchline/app/*' --fail-under=95
 
 lint: $(READY)
