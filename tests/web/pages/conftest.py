@@ -54,6 +54,12 @@ class Person:
         assert answer.status_code == code, f"{path}: {answer.status_code} {answer.text[:500]}"
         return answer.text
 
+    def counted(self, path: str) -> str:
+        """A page once everything on it is counted: at first it may only say that it counts."""
+        self.page(path)
+        assert self.api.app_counts.settle(30)
+        return self.page(path)
+
     def words(self, path: str, code: int = 200) -> str:
         """What a reader sees of a page: no tags, single spaces."""
         return words(self.page(path, code))

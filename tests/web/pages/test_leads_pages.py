@@ -140,7 +140,7 @@ def test_quick_conditions_go_into_the_condition_and_out_of_it(owner: Person) -> 
 
 def test_how_many_meet_a_filter_is_counted_apart(owner: Person) -> None:
     owner.api.enrol(2)
-    assert owner.words("/leads/count?where=employees = 120") == "2"
+    assert words(owner.counted("/leads/count?where=employees = 120")) == "2"
     assert owner.ask("GET", "/leads/count?where=nonsense(").status_code == 422
 
 
@@ -203,7 +203,7 @@ def test_all_that_meet_the_filter_are_changed_only_if_they_are_no_more_than_were
     owner = owner_on_each
     owner.api.enrol(2)
     path = "/leads/bulk?action=stop&everybody=true&campaign=spring&where=employees = 120"
-    form = fields(owner.page(path), "/leads/bulk")
+    form = fields(owner.counted(path), "/leads/bulk")
     assert form["confirmed"] == "2"
     owner.api.office.load(owner.api.office.people(1, start=5), until="nurture")
     answer = owner.ask("POST", "/leads/bulk", data={"csrf": owner.csrf, **form, "reason": "later"})
@@ -218,7 +218,7 @@ def test_a_change_to_more_is_a_runs_work_and_its_page_says_what_was_decided(owne
     owner = owner_on_each
     monkeypatch.setattr(bulk, "AT_ONCE", 2)
     owner.api.enrol(3)
-    form = fields(owner.page("/leads/bulk?action=stop&everybody=true&where=employees = 120"), "/leads/bulk")
+    form = fields(owner.counted("/leads/bulk?action=stop&everybody=true&where=employees = 120"), "/leads/bulk")
     place = owner.post("/leads/bulk", **form, reason="the fair is over").headers["location"]
     assert place == "/runs/1"
     told = owner.words(place)
