@@ -210,7 +210,7 @@ def _facts(row: Row, names: tuple[str, ...]) -> list[_Fact]:
         value = row[name]
         if value in (None, ""):
             continue
-        text = value.strip("|").replace("|", ", ") if isinstance(value, str) else f"{value:,}"
+        text = value.strip("|").replace("|", ", ") if isinstance(value, str) else f"{value:,}".removesuffix(".0")
         alike = "account" if name == "company" and row["account"] else name
         href = Asked(where=where_of({alike: row[alike]})).url() if alike in ALIKE and "\\" not in row[alike] else ""
         made.append(_Fact(name.replace("_", " ").replace("url", "page"), text, href))
