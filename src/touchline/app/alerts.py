@@ -1,8 +1,9 @@
 """Alerts: what is wrong is told once, again after a while, and once more when it is over; never in quiet hours unless it must be."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from threading import Lock
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -169,6 +170,8 @@ class Watch:
     etiquette: Etiquette
     away_since: datetime | None = None
     away_told: datetime | None = None
+    _telling: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
+    """A look and the heart of a worker may both find the database gone; people are told once."""
 
     def look(self, now: datetime, free_bytes: int | None = None) -> dict[str, int]:
         """One look; gives how many findings there are and of how many alerts people were told.
@@ -188,16 +191,19 @@ class Watch:
 
     def away(self, error: StoreUnavailable, now: datetime) -> int:
         """The database cannot be used: the one trouble that it cannot keep. Gives 1 if people were told."""
-        self.away_since = self.away_since or now
-        log.warning("health.store_unavailable", error=error.message, since=self.away_since.isoformat())
-        recent = self.away_told is not None and now - self.away_told < self.etiquette.repeat
-        if now - self.away_since < PATIENCE or recent or not self.etiquette.allows("failed", now):
-            return 0
-        body = f"FAILED  {error.message}\n    since {_at(self.away_since)}\n    -> {error.hint or 'touchline doctor'}"
-        if not self.notifier.tell(Notice("Touchline failed: database", body, "failed")):
-            return 0
-        self.away_told = now
-        return 1
+        with self._telling:
+            self.away_since = self.away_since or now
+            log.warning("health.store_unavailable", error=error.message, since=self.away_since.isoformat())
+            recent = self.away_told is not None and now - self.away_told < self.etiquette.repeat
+            if now - self.away_since < PATIENCE or recent or not self.etiquette.allows("failed", now):
+                return 0
+            body = (
+                f"FAILED  {error.message}\n    since {_at(self.away_since)}\n    -> {error.hint or 'touchline doctor'}"
+            )
+            if not self.notifier.tell(Notice("Touchline failed: database", body, "failed")):
+                return 0
+            self.away_told = now
+            return 1
 
     def _back(self, now: datetime) -> int:
         if self.away_since is None:

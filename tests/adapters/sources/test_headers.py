@@ -236,6 +236,7 @@ def test_of_two_columns_for_one_field_one_may_be_left_out() -> None:
         ({"Other": "tier"}, "No field of a lead is called 'tier'.*extra.*ignored"),
         ({"Email": "city", "Other": "city"}, "'Email' and 'Other' of leads.csv cannot both be the city"),
         ({"Email": "website", "Other": "domain"}, "cannot both be the domain"),
+        ({"Other": "city", "OTHER": "ignored"}, "'Other' of leads.csv cannot be both city and ignored"),
     ],
 )
 def test_a_choice_that_cannot_be_is_an_error_that_names_the_right_word(

@@ -137,7 +137,6 @@ DERIVED: Final = frozenset({"base_address", "email_domain", "prospect_state", *(
 FIELDS: Final = tuple(ALIASES)
 EXTRA, IGNORED = "extra", "ignored"
 MEANINGS: Final = (*FIELDS, "website", EXTRA, IGNORED)
-"""What a column may be."""
 """What a column can be chosen for."""
 
 
@@ -255,7 +254,12 @@ def _chosen(names: Sequence[str], column_map: Mapping[str, str], where: str) -> 
                 f"{where} has {'several columns like' if same else 'no column'} {header!r}{_close(header, names)}.",
                 hint=f"Its columns: {_listed(names)}.",
             )
-        chosen[same[0]] = "domain" if meaning == "website" else meaning
+        field = "domain" if meaning == "website" else meaning
+        if chosen.setdefault(same[0], field) != field:
+            raise InvalidInput(
+                f"{names[same[0]]!r} of {where} cannot be both {chosen[same[0]]} and {field}.",
+                hint="Choose one of them.",
+            )
     return chosen
 
 
