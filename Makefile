@@ -20,7 +20,7 @@ test: lint types unit
 unit: $(READY) .chromium
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report= tests
-	$(BIN)/coverage report --include='src/touchline/stages/*,src/touchline/model/*,src/touchline/app/*' --fail-under=95
+	$(BIN)/coverage report --fail-under=95
 
 lint: $(READY)
 	$(BIN)/ruff check src tests benchmarks
