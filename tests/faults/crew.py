@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy.engine import make_url
 
@@ -20,6 +21,7 @@ from touchline.adapters import machine
 from world import World
 
 HERE = Path(__file__).parent
+T = TypeVar("T")
 QUICK = {
     "TOUCHLINE_WORKER__TICK_SECONDS": "0.2",
     "TOUCHLINE_WORKER__BEAT_SECONDS": "0.2",
@@ -63,11 +65,12 @@ class Crew:
     Args:
         world: The installation.
         time: What they see of it; else the machine's.
+        hosts: Whether each takes itself to be on a host of its own.
         settings: Environment of the workers, beside the world's.
     """
 
-    def __init__(self, world: World, time: MovedTime | None = None, **settings: str) -> None:
-        self.world, self.time, self.settings = world, time, QUICK | settings
+    def __init__(self, world: World, time: MovedTime | None = None, *, hosts: bool = False, **settings: str) -> None:
+        self.world, self.time, self.hosts, self.settings = world, time, hosts, QUICK | settings
         self.members: list[int] = []
         self.started = 0
         self._nursery = subprocess.Popen(
@@ -92,6 +95,7 @@ class Crew:
             "largest_file": None,
             "unprivileged": False,
             "ahead": str(self.time.path) if self.time else None,
+            "host": f"host-{self.started}" if self.hosts else None,
         }
         assert self._nursery.stdin is not None
         self._nursery.stdin.write(json.dumps(request) + "\n")
@@ -175,13 +179,14 @@ def own_server() -> Iterator[Server]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def until(condition: Callable[[], object], seconds: float, what: str | Callable[[], str]) -> None:
-    """Wait for a condition.
+def until(condition: Callable[[], T], seconds: float, what: str | Callable[[], str]) -> T:
+    """Wait for a condition; gives what held.
 
     Raises:
         AssertionError: It did not come in time.
     """
     end = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, what if isinstance(what, str) else what()
         time.sleep(0.05)
+    return found

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import signal
+import socket
 import sys
 from datetime import datetime, timedelta
 from functools import partial
@@ -42,7 +43,10 @@ class MovedClock(SystemClock):
 
 
 def main() -> None:
-    """One JSON request a line, as the zygote reads them, and `ahead`, the file of a `MovedClock`; answers with the child's number."""
+    """One JSON request a line, as the zygote reads them, and `ahead`, the file of a `MovedClock`, and `host`, what it takes its name for.
+
+    Answers with the number of the child.
+    """
     for name in HEAVY:
         importlib.import_module(name)
     # Nobody waits for the children, so none of them stays behind as a zombie that looks alive.
@@ -56,6 +60,8 @@ def main() -> None:
             os.setpgid(0, 0)
             if request["ahead"] is not None:
                 wiring.SystemClock = partial(MovedClock, Path(request["ahead"]))
+            if request["host"] is not None:
+                socket.gethostname = partial(str, request["host"])
             child(request)
         print(pid, flush=True)
 

@@ -14,12 +14,24 @@ from crew import Crew, until
 from touchline.adapters.store.store import Store
 from touchline.app import schedules
 from touchline.app.ports import Row
+from touchline.settings import Worker
 from world import World
 
 CAMPAIGNS = 6
 ROWS = 400
 ALL = 100_000
 KILLS = int(os.environ.get("TOUCHLINE_CHAOS_KILLS", "20"))
+LONG = KILLS > 20
+AS_SET_BY_DEFAULT = {
+    f"TOUCHLINE_WORKER__{name.upper()}": str(getattr(Worker(), name))
+    for name in ("tick_seconds", "beat_seconds", "take_over_seconds")
+}
+REGIMES: dict[str, tuple[int, bool, dict[str, str]]] = {
+    "one host": (20, False, AS_SET_BY_DEFAULT),
+    "a host each": (KILLS if LONG else 10, True, {}),
+    "a host each, as set by default": (20, True, AS_SET_BY_DEFAULT),
+}
+"""How many workers die, whether each is on a host of its own, where only its silence tells, and their settings beside those of `QUICK`."""
 
 
 @pytest.fixture
@@ -74,33 +86,67 @@ def check(world: World, store: Store, names: list[str], runs: int, files: int = 
 
 
 @pytest.mark.timeout(300 + 6 * KILLS)
-def test_workers_killed_at_random_lose_and_double_nothing(world: World, crew: Crew, store: Store) -> None:
+def test_a_worker_killed_at_random_loses_and_doubles_nothing(sqlite_world: World) -> None:
+    survive(sqlite_world, KILLS // 2, 1)
+
+
+@pytest.mark.timeout(300 + 6 * KILLS)
+@pytest.mark.parametrize("regime", REGIMES if LONG else ["one host", "a host each"])
+def test_workers_killed_at_random_lose_and_double_nothing(postgres_url: str, sqlite_world: World, regime: str) -> None:
+    sqlite_world.database_url = postgres_url
+    kills, hosts, settings = REGIMES[regime]
+    survive(sqlite_world, kills, 3, hosts=hosts, **settings)
+
+
+def survive(world: World, kills: int, workers: int, *, hosts: bool = False, **settings: str) -> None:
+    """Kill whoever works on a run, or sometimes whoever there is, and begin another; then look at what they have done."""
     dice = random.Random(7)
+    crew, store = Crew(world, hosts=hosts, **settings), Store(world.database_url, world.home)
     names = set_up(world)
-    for _ in range(3 if store.engine.dialect.name == "postgresql" else 1):
-        crew.start()
     begun = files = 0
 
-    def at_work() -> bool:
+    def victim() -> int | None:
+        """Whom to kill, once somebody works: before anybody does a death shows nothing; files and runs are added as they are used up."""
         nonlocal begun, files
-        if not states(store).keys() & {"queued", "running"}:
+        with store.reading() as unit:
+            rows = unit.runs.unfinished()
+        if not [row for row in rows if row["job"] == "daily"]:
             for number, name in enumerate(names):
                 world.leads(ROWS, start=(files * len(names) + number) * ROWS, name=f"{name}.csv")
             begun, files = begun + queued(store, names), files + 1
-        return bool(states(store).get("running"))
+        with store.reading() as unit:
+            last = [unit.runs.batches(row["id"])[-1:] for row in rows if row["state"] == "running"]
+        busy = {int(batch["worker"].split(":")[1]) for batches in last for batch in batches}
+        # Half of them have done a batch of a run and are at another; who only waits, or has just begun, dies as well.
+        found = [pid for pid in crew.members if pid in busy]
+        return dice.choice(found if dice.random() < 0.6 else crew.members) if found else None
 
-    for _ in range(KILLS // 2):
-        # A worker that dies before it begins anything shows nothing.
-        until(at_work, 60, lambda: f"nothing begins: {standing(store)}\n{crew.logs()[-9000:]}")
-        time.sleep(dice.uniform(0.0, 2.0 if KILLS > 20 else 1.0))
-        crew.kill(dice.choice(crew.members))
-        crew.start()
-    until(
-        lambda: set(states(store)) == {"done"},
-        120,
-        lambda: f"the runs do not end: {standing(store)}\n{crew.logs()[-9000:]}",
-    )
-    check(world, store, names, begun, files)
+    try:
+        for _ in range(workers):
+            crew.start()
+        for _ in range(kills):
+            chosen = until(victim, 90, lambda: f"nothing begins: {standing(store)}\n{crew.logs()[-9000:]}")
+            assert chosen is not None
+            time.sleep(dice.uniform(0.0, 0.2))
+            crew.kill(chosen)
+            crew.start()
+        until(
+            lambda: set(states(store)) == {"done"},
+            180,
+            lambda: f"the runs do not end: {standing(store)}\n{crew.logs()[-9000:]}",
+        )
+        check(world, store, names, begun, files)
+        assert midway(store) >= kills // 3, "most kills met nobody at work"
+    finally:
+        crew.close()
+        store.close()
+
+
+def midway(store: Store) -> int:
+    """How often somebody went on where another had stopped, after at least a batch of each."""
+    with store.reading() as unit:
+        runs = [unit.runs.batches(row["id"]) for row in unit.runs.listed(ALL, job="daily")]
+    return sum(len({batch["worker"] for batch in batches}) - 1 for batches in runs)
 
 
 def standing(store: Store) -> list[Row]:
