@@ -90,5 +90,5 @@ def test_a_list_in_a_variable_that_is_no_json_is_told(tmp_path: Path, monkeypatc
 
 def test_the_reference_names_every_key_with_a_meaning() -> None:
     lines = settings.reference().splitlines()[2:]
-    assert len(lines) == len(settings.keys()) == 33
+    assert len(lines) == len(settings.keys()) == 34
     assert all(len(line.split(" | ")) == 4 and "None" not in line for line in lines)

@@ -11,12 +11,13 @@ SECRET = "hunter2-token"
 
 
 class Hook:
-    """A webhook's server on loopback: keeps what it is told, and answers as it is told to."""
+    """A webhook's server on loopback: keeps what it is told and asked, and answers as it is told to."""
 
     def __init__(self) -> None:
         self.status = 200
         self.heard: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.asked: list[str] = []
         hook = self
 
         class Answer(BaseHTTPRequestHandler):
@@ -24,6 +25,13 @@ class Hook:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hook.heard.append(json.loads(body))
                 hook.paths.append(self.path)
+                self._answer()
+
+            def do_GET(self) -> None:
+                hook.asked.append(self.path)
+                self._answer()
+
+            def _answer(self) -> None:
                 self.send_response(hook.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()

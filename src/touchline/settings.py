@@ -33,6 +33,14 @@ def _zone(value: str) -> str:
     return value
 
 
+def _web(value: SecretStr) -> SecretStr:
+    address = value.get_secret_value()
+    if address and re.fullmatch(r"https?://[^\s/]+(/\S*)?", address) is None:
+        # The value is a secret and stays out of the message.
+        raise ValueError("it is not an address such as https://hc-ping.com/your-check")
+    return value
+
+
 class Part(BaseModel):
     """Base of a table in touchline.toml."""
 
@@ -77,6 +85,11 @@ class Alerts(Part):
         (),
         description="Where alerts go, as addresses of [apprise](https://github.com/caronc/apprise), such as "
         "`mailto://user:password@example.com`; they are never shown.",
+    )
+    heartbeat: Annotated[SecretStr, AfterValidator(_web)] = Field(
+        SecretStr(""),
+        description="Address of a service such as healthchecks.io that tells you when nobody asks it any more; it is asked "
+        "(GET) each minute while nothing has failed, and never shown.",
     )
     repeat_hours: Annotated[float, Field(gt=0, le=720)] = Field(
         24.0, description="Hours after which an alert that is still open is told again."
@@ -202,17 +215,22 @@ def shown(settings: Settings) -> list[dict[str, Any]]:
     for name, field in keys().items():
         table, _, key = name.rpartition(".")
         value = values[table][key] if table else values[key]
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
         found.append(
             {
                 "key": name,
                 "value": _masked(name, value),
-                "default": default,
+                "default": _plain(field.default),
                 "meaning": field.description,
                 "variable": _variable(name),
             }
         )
     return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _masked(name: str, value: Any) -> Any:
@@ -222,7 +240,7 @@ def _masked(name: str, value: Any) -> Any:
         )
     if name == "alerts.urls":
         return [MASK] * len(value)
-    return MASK if name == "secret" and value else value
+    return MASK if name in ("secret", "alerts.heartbeat") and value else value
 
 
 def _variable(name: str) -> str:
@@ -290,7 +308,7 @@ def reference() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    default = _plain(field.default)
     shown = json.dumps(default) if isinstance(default, str | bool) else str(default)
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     meaning = f"{field.description} One of {', '.join(choices)}." if choices else field.description

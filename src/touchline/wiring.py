@@ -158,13 +158,13 @@ class Workspace:
     @cached_property
     def watch(self) -> Watch:
         """Looks after health and tells people."""
-        from touchline.adapters.notify import AppriseNotifier  # apprise costs a start half a second
+        from touchline.adapters.notify import AppriseNotifier, Heartbeat  # apprise costs a start half a second
 
         given = self.settings.alerts
         etiquette = Etiquette.of(
             repeat_hours=given.repeat_hours, quiet=given.quiet, zone=given.zone, urgent=given.urgent_breaks_quiet
         )
-        return Watch(self.store, AppriseNotifier(given.urls), etiquette)
+        return Watch(self.store, AppriseNotifier(given.urls), etiquette, Heartbeat(given.heartbeat))
 
     def _look(self) -> dict[str, Any]:
         return self.watch.look(self.clock.now(), self.free_bytes())

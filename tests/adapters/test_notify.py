@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from touchline.adapters.notify import AppriseNotifier
+from touchline.adapters.notify import AppriseNotifier, Heartbeat
 from touchline.app.alerts import Notice
 from touchline.model.errors import Misconfigured
 from touchline.sim.smtp_server import SmtpServer
@@ -101,3 +101,28 @@ def test_an_address_that_apprise_does_not_know_is_named_by_its_place_only(
         notifier(hook.url, url)
     assert SECRET not in str(refused.value)
     assert SECRET not in "".join(capfd.readouterr())
+
+
+def test_a_watchdog_is_asked_at_its_address(hook: Hook) -> None:
+    Heartbeat(SecretStr(f"http://127.0.0.1:{hook.port}/{SECRET}"))()
+    assert hook.asked == [f"/{SECRET}"]
+
+
+def test_without_a_watchdog_nobody_is_asked_and_nothing_is_said() -> None:
+    with capture_logs() as logs:
+        Heartbeat(SecretStr(""))()
+    assert logs == []
+
+
+def test_a_watchdog_that_does_not_answer_or_refuses_is_logged_without_its_address(hook: Hook) -> None:
+    hook.status = 404
+    with closed_port() as port, capture_logs() as logs:
+        Heartbeat(SecretStr(f"http://127.0.0.1:{hook.port}/{SECRET}"))()
+        Heartbeat(SecretStr(f"http://{SECRET}@127.0.0.1:{port}/{SECRET}"))()
+        Heartbeat(SecretStr(f"http://127.0.0.1:nonsense/{SECRET}"))()
+    assert [(each["event"], each["status"]) for each in logs] == [
+        ("heartbeat.not_taken", 404),
+        ("heartbeat.not_taken", None),
+        ("heartbeat.not_taken", None),
+    ]
+    assert SECRET not in str(logs)

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
@@ -283,10 +283,10 @@ def away(store: Store) -> Iterator[None]:
         other.close()
 
 
-def hurried(office: Office) -> Watch:
+def hurried(office: Office, heartbeat: Callable[[], None] = lambda: None) -> Watch:
     """A watch whose store waits for nobody."""
     store = Store("sqlite:///touchline.db", office.home, busy_seconds=0.05)
-    return Watch(store, Pager(), Etiquette())
+    return Watch(store, Pager(), Etiquette(), heartbeat)
 
 
 def told(watch: Watch) -> Sequence[str]:
@@ -303,6 +303,18 @@ def test_one_look_reads_health_opens_alerts_and_tells(either: Office) -> None:
         unit.workers.beat("one", "here", 1, ["batch"], either.now + CALM)
     assert watch.look(either.now + CALM) == {"findings": 0, "told": 1}
     assert told(watch)[-1] == "Touchline over: workers: alive"
+
+
+def test_a_watchdog_hears_of_us_unless_something_has_failed(office: Office) -> None:
+    beats: list[str] = []
+    free = {"healthy": 10**12, "degraded": 5 * 10**8, "failed": 10**7}
+    for level, bytes_ in free.items():
+        watch = Watch(office.store, Pager(), Etiquette(), lambda level=level: beats.append(level))  # type: ignore[misc]
+        watch.look(office.now, bytes_)
+    assert beats == ["healthy", "degraded"]
+    with away(office.store):
+        hurried(office, lambda: beats.append("away")).look(office.now)
+    assert beats == ["healthy", "degraded"]
 
 
 def test_a_database_that_stays_away_is_told_once_and_so_is_its_return(office: Office) -> None:

@@ -1,6 +1,7 @@
 """`touchline health` as people, monitors and cron use it: words, JSON, exit codes, and messages that arrive."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -69,6 +70,22 @@ def test_cron_may_tell_what_is_new_and_tells_it_once(sqlite_world: World, hook: 
     assert hook.titles[1:] == ["Touchline over: workers: alive"]
 
 
+def test_a_watchdog_is_asked_while_nothing_has_failed(sqlite_world: World, hook: Hook) -> None:
+    sqlite_world.run("init", "--yes")
+    (sqlite_world.home / "touchline.toml").write_text(
+        f'[alerts]\nheartbeat = "http://127.0.0.1:{hook.port}/{SECRET}"\n', "utf-8"
+    )
+    sqlite_world.run("health")
+    assert hook.asked == []
+    done = sqlite_world.run("health", "--notify")
+    assert hook.asked == [f"/{SECRET}"]
+    sqlite_world.set_up()
+    sqlite_world.run("schedule", "list")
+    failed = sqlite_world.run("health", "--notify", code=2)
+    assert hook.asked == [f"/{SECRET}"]
+    assert SECRET not in done.out + done.err + failed.out + failed.err
+
+
 def test_a_test_message_reaches_the_addresses_and_tells_nobody_what_they_are(sqlite_world: World, hook: Hook) -> None:
     world = sqlite_world
     world.run("init", "--yes")
@@ -103,12 +120,12 @@ def test_a_database_that_is_not_there_is_no_health(sqlite_world: World) -> None:
 
 def test_the_settings_in_the_page_on_monitoring_are_read_as_they_stand(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
-    begin = page.index("    [alerts]")
-    block = page[begin:].split("\n\n")[0]
-    (tmp_path / "touchline.toml").write_text(dedent(block), "utf-8")
+    first, second = re.findall(r"^    \[alerts\]\n(?:    .+\n)+", page, re.MULTILINE)
+    (tmp_path / "touchline.toml").write_text(dedent(first) + dedent(second).removeprefix("[alerts]\n"), "utf-8")
     found = load(tmp_path).alerts
     assert len(found.urls) == 2
     assert (found.quiet, found.zone) == ("22:00-07:00", "Europe/Berlin")
+    assert found.heartbeat.get_secret_value() == "https://hc-ping.com/your-check"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +138,7 @@ def test_the_settings_in_the_page_on_monitoring_are_read_as_they_stand(tmp_path:
         ("[worker]\nbatch_concurrency = 0", "worker.batch_concurrency"),
         ("[serve]\nport = 65536", "serve.port"),
         ("history_days = 0", "history_days"),
+        ("[alerts]\nheartbeat = 'file:///etc/passwd'", "alerts.heartbeat: Value error, it is not an address such as"),
     ],
 )
 def test_a_fault_in_the_settings_of_daily_work_names_it(tmp_path: Path, text: str, said: str) -> None:

@@ -1,6 +1,8 @@
-"""Tells people through apprise: e-mail, Slack, webhooks and a hundred other channels, each an address."""
+"""Tells people through apprise (e-mail, Slack, webhooks and a hundred others), and a watchdog elsewhere that we are alive."""
 
+import http.client
 import logging
+import urllib.request
 from collections.abc import Sequence
 
 import structlog
@@ -15,6 +17,9 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = 30
 """Seconds that all channels together have for one message."""
+
+HEARTBEAT_PATIENCE = 10
+"""Seconds that the watchdog has for its answer."""
 
 KINDS: dict[Level, NotifyType] = {
     "healthy": NotifyType.SUCCESS,
@@ -64,3 +69,25 @@ class AppriseNotifier:
             if not channel:
                 log.warning("alert.not_taken", channel=number, kind=channel.name, status=channel.status.name.lower())
         return taken > 0
+
+
+class Heartbeat:
+    """Asks the address of a watchdog, which raises the alarm when it is asked no more. The address is a secret.
+
+    Args:
+        url: http or https; empty for no watchdog.
+    """
+
+    def __init__(self, url: SecretStr) -> None:
+        self._url = url.get_secret_value()
+
+    def __call__(self) -> None:
+        """Ask once. What goes wrong is logged without the address, and nothing is raised: the watchdog itself tells of it."""
+        if not self._url:
+            return
+        try:
+            with urllib.request.urlopen(self._url, timeout=HEARTBEAT_PATIENCE):  # noqa: S310 - settings allow http and https only
+                pass
+        except (OSError, http.client.HTTPException) as error:
+            status = getattr(error, "code", None)
+            log.warning("heartbeat.not_taken", status=status, error=type(getattr(error, "reason", error)).__name__)

@@ -1,6 +1,6 @@
 """Alerts: what is wrong is told once, again after a while, and once more when it is over; never in quiet hours unless it must be."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from threading import Lock
@@ -162,12 +162,14 @@ class Watch:
     """Looks at health again and again, and tells what has changed.
 
     Attributes:
+        heartbeat: Called after each look by which nothing has failed, so that somebody elsewhere misses us when we are gone.
         away_since: When the database was first missed; kept here, because nothing can be written down then.
     """
 
     store: Store
     notifier: Notifier
     etiquette: Etiquette
+    heartbeat: Callable[[], None] = lambda: None
     away_since: datetime | None = None
     away_told: datetime | None = None
     _telling: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
@@ -187,6 +189,8 @@ class Watch:
         except StoreUnavailable as error:
             return {"findings": 1, "told": self.away(error, now)}
         told += self._back(now)
+        if found.level != "failed":
+            self.heartbeat()
         return {"findings": len(found.findings), "told": told}
 
     def away(self, error: StoreUnavailable, now: datetime) -> int:

@@ -24,7 +24,6 @@ def health(
     """Say how things stand, with reasons and what to do; exit code 0 healthy, 1 degraded, 2 failed."""
     from dataclasses import asdict
 
-    from touchline.adapters.machine import free_bytes
     from touchline.app.health import LEVELS
 
     ws = workspace(context)
@@ -32,7 +31,7 @@ def health(
         _test(ws, json=json)
         return
     if notify:
-        ws.watch.look(ws.clock.now(), free_bytes(ws.settings.home))
+        ws.watch.look(ws.clock.now(), ws.free_bytes())
     found = ws.health()
     if json:
         print_json({"health": found.level, "scopes": found.scopes, "findings": [asdict(one) for one in found.findings]})
