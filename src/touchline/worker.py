@@ -15,6 +15,7 @@ from touchline.adapters.clock import Stopwatch, elapsed
 from touchline.app.claims import Post
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, StoredCampaign
+from touchline.app.runs import BY_HAND, bury
 from touchline.app.schedules import JOBS, ensure, start_due
 from touchline.app.tasks import Bench
 from touchline.app.work import Work
@@ -136,7 +137,8 @@ class Worker:
             if row["state"] == "queued":
                 queue = JOBS[row["job"]].queue if row["job"] in JOBS else "batch"
                 self.engine.enqueue(row["id"], queue, row["priority"])
-        self._close_given_up([row for row in rows if row["state"] == "running" and row["worker"] is not None])
+        bury(store, machine.has_died, now)
+        self._close_given_up([row for row in rows if row["state"] == "running" and row["job"] != BY_HAND])
 
     def _close_given_up(self, rows: Sequence[Row]) -> None:
         """End runs whose workflow is over although they are not: the engine gave up, or its tables were lost."""

@@ -6,7 +6,7 @@ import pytest
 from office import ANN, TUESDAY, Office, PowerCut
 
 from touchline.adapters.store import tables
-from touchline.app.imports import Imported, shown
+from touchline.app.imports import Imported, listed, shown
 from touchline.app.loading import OUTCOMES
 from touchline.model.errors import InvalidInput, NotFound, Refused
 
@@ -67,6 +67,28 @@ def test_an_import_cut_short_between_batches_goes_on_where_it_stopped(either: Of
     assert (done.rows, outcomes(done), done.resumed_at, done.already) == (100, {"new": 100}, kept, False)
     assert len(either.rows(tables.imports)) == 1
     assert len(either.rows(tables.leads)) == 100
+
+
+def test_an_import_that_stands_still_for_half_an_hour_does_not_look_as_if_it_went_on(office: Office) -> None:
+    office.apply()
+    source = office.people(100)
+    office.later(hours=1)
+    office.points.fail("import-after-commit")
+    with pytest.raises(PowerCut):
+        office.load(source)
+
+    def said() -> list[str]:
+        return [listed(office.outside, 9)[0]["state"], shown(office.outside, 1)[0]["state"]]
+
+    office.later(minutes=29)
+    assert said() == ["running"] * 2
+    office.later(minutes=1)
+    assert said() == ["unfinished"] * 2
+    office.load(source, limit=1)
+    assert said() == ["running"] * 2
+    office.load(source)
+    office.later(hours=1)
+    assert said() == ["done"] * 2
 
 
 def test_the_second_of_two_processes_on_one_import_is_refused_and_harms_nothing(either: Office) -> None:

@@ -8,7 +8,7 @@ from office import MONDAY, TUESDAY, WEDNESDAY, Office
 from touchline.adapters.sources.csv import CsvSource
 from touchline.adapters.store import tables
 from touchline.app.ports import StoredCampaign
-from touchline.app.runs import RunResult, history, run
+from touchline.app.runs import LONGEST, RunResult, bury, history, run
 from touchline.model.errors import InvalidInput, Misconfigured, NotFound
 from touchline.stages import STAGES
 
@@ -71,6 +71,29 @@ def test_files_are_harvested_once_each_and_new_ones_when_they_come(office: Offic
     go(office, first, until="nurture")
     assert [i["name"] for i in go(office, first, second, until="nurture").imports] == ["1.csv"]
     assert go(office, first, second, until="nurture").imports == []
+
+
+def test_a_run_whose_process_was_killed_is_told_to_have_failed(either: Office) -> None:
+    either.apply()
+
+    def begin(process: str) -> None:
+        with either.store.transaction() as unit:
+            stored = unit.campaigns.get("spring")
+            about = {"campaign_id": stored.id, "campaign_version": 1, "until": "send", "started_at": either.now}
+            unit.runs.open("run", either.now, **about, state="running", worker=process)
+
+    begin("here:7")
+    begin("there:7")
+    assert bury(either.store, lambda process: process == "here:7", either.now) == 1
+    assert [(row["worker"], row["state"]) for row in history(either.outside, 9)] == [
+        ("there:7", "running"),
+        ("here:7", "failed"),
+    ]
+    assert bury(either.store, lambda _: False, either.now + LONGEST) == 1
+    newest = history(either.outside, 1)[0]
+    assert (newest["state"], newest["finished_at"]) == ("failed", either.now + LONGEST)
+    assert "its process was killed" in newest["error"]
+    assert bury(either.store, lambda _: True, either.now) == 0
 
 
 def test_notes_say_each_thing_once(office: Office) -> None:

@@ -113,6 +113,19 @@ def test_a_killed_import_leaves_a_whole_number_of_batches_and_goes_on_behind_the
     assert (done["rows"], done["resumed_at"]) == (LEADS, 2 * BATCH)
 
 
+def test_a_run_that_was_killed_is_told_to_have_failed_when_the_next_one_begins(ready: World) -> None:
+    ready.leads(BATCH)
+    ready.run(*STEP["import"])
+    killed(ready, *STEP["judge"], point="judge-before-commit", nth=1)
+
+    def told() -> list[tuple[str, str]]:
+        return [(row["state"], row["error"] or "") for row in ready.run("runs", "list", "--json").json]
+
+    assert told() == [("running", "")]
+    ready.run(*STEP["judge"])
+    assert told() == [("done", ""), ("failed", "its process was killed; what it did is kept, and the next run goes on")]
+
+
 def test_follow_ups_after_a_kill_answer_the_first_message(ready: World) -> None:
     ready.leads(BATCH)
     for work in STEP.values():

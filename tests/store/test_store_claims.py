@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from store_rows import MAILBOX, NOW, planned, states
 
+EARLIER = NOW - timedelta(minutes=30)
 LETTER = ("Hello", "Hello there", None)
 
 
@@ -134,17 +135,21 @@ def test_an_import_under_way_is_taken_on_by_one_at_a_time(postgresql_url, open_s
 @pytest.mark.parametrize(("ours", "theirs"), [(False, True), (True, False), (True, True)])
 def test_who_adds_leads_alone_waits_for_the_others_and_they_for_it(postgresql_url, open_store, ours, theirs):
     store = open_store(postgresql_url)
-    assert waits(store, lambda unit: unit.imports.join(1, alone=ours), lambda unit: unit.imports.join(1, alone=theirs))
+    assert waits(
+        store,
+        lambda unit: unit.imports.join(1, EARLIER, alone=ours),
+        lambda unit: unit.imports.join(1, EARLIER, alone=theirs),
+    )
 
 
 def test_who_adds_leads_beside_others_waits_for_them_only_to_commit(postgresql_url, open_store):
     store = open_store(postgresql_url)
 
     def join(unit):
-        unit.imports.join(1, alone=False)
+        unit.imports.join(1, EARLIER, alone=False)
 
     def join_and_leave(unit):
-        unit.imports.join(1, alone=False)
+        unit.imports.join(1, EARLIER, alone=False)
         unit.imports.leave(1)
 
     assert not waits(store, join, join_and_leave)
@@ -160,7 +165,7 @@ def test_who_adds_leads_beside_others_is_told_whether_one_of_them_has_committed(
 
     def moved(key):
         with store.transaction() as unit:
-            unit.imports.advance(key, offset=9, rows=0, counts={}, set_aside=nothing)
+            unit.imports.advance(key, NOW, offset=9, rows=0, counts={}, set_aside=nothing)
 
     nothing = pl.DataFrame(schema=dict.fromkeys(("row", "outcome", "reason", "identity", "raw"), pl.String))
     nothing = nothing.cast({"row": pl.Int64})
@@ -171,12 +176,26 @@ def test_who_adds_leads_beside_others_is_told_whether_one_of_them_has_committed(
         (lambda: opened("a new one"), True),
     ):
         with store.transaction() as unit:
-            assert unit.imports.join(ours, alone=False)
+            assert unit.imports.join(ours, EARLIER, alone=False)
             unit.imports.advance(
-                ours, offset=unit.imports.get(ours)["offset"] + 1, rows=0, counts={}, set_aside=nothing
+                ours, NOW, offset=unit.imports.get(ours)["offset"] + 1, rows=0, counts={}, set_aside=nothing
             )
             happens()
             assert unit.imports.leave(ours) is told
+
+
+def test_an_import_that_stands_still_is_not_under_way_until_it_goes_on(postgresql_url, open_store):
+    store = open_store(postgresql_url)
+    with store.transaction() as unit:
+        ours = unit.imports.open(1, source="csv", name="ours", fingerprint="ours", size=1, now=NOW)
+        killed = unit.imports.open(1, source="csv", name="b", fingerprint="b", size=1, now=EARLIER)
+    for goes_on, under_way in ((False, False), (True, True)):
+        with store.transaction() as unit:
+            assert unit.imports.join(ours, EARLIER, alone=False) is under_way
+            if not goes_on:
+                with store.transaction() as other:
+                    other.imports.finish(killed, "running", NOW)
+                assert unit.imports.leave(ours)
 
 
 def test_a_whole_import_between_is_noticed_too(postgresql_url, open_store):
@@ -184,7 +203,7 @@ def test_a_whole_import_between_is_noticed_too(postgresql_url, open_store):
     with store.transaction() as unit:
         ours = unit.imports.open(1, source="csv", name="ours", fingerprint="ours", size=1, now=NOW)
     with store.transaction() as unit:
-        assert not unit.imports.join(ours, alone=False)
+        assert not unit.imports.join(ours, EARLIER, alone=False)
         with store.transaction() as other:
             key = other.imports.open(1, source="csv", name="b", fingerprint="b", size=1, now=NOW)
             other.imports.finish(key, "done", NOW)

@@ -100,6 +100,7 @@ def test_an_import_moves_its_cursor_with_its_counts_and_the_rows_it_set_aside(st
     with store.transaction() as unit:
         unit.imports.advance(
             key,
+            NOW,
             offset=3_000_000_000,
             rows=4,
             counts={"new": 2, "rejected": 2},
@@ -107,6 +108,7 @@ def test_an_import_moves_its_cursor_with_its_counts_and_the_rows_it_set_aside(st
         )
         unit.imports.advance(
             key,
+            NOW,
             offset=4_000_000_000,
             rows=2,
             counts={"new": 1, "duplicate": 1},
@@ -159,7 +161,7 @@ def test_after_a_large_import_the_planner_knows_how_large_the_tables_are(postgre
     key = opened(store)
     with store.transaction() as unit:
         unit.leads.insert(leads(range(7)), key, NOW)
-        unit.imports.advance(key, offset=1, rows=20_000, counts={"new": 20_000}, set_aside=aside())
+        unit.imports.advance(key, NOW, offset=1, rows=20_000, counts={"new": 20_000}, set_aside=aside())
         unit.imports.finish(key, "done", LATER)
     with store.reading() as unit:
         query = "SELECT reltuples FROM pg_class WHERE relname = 'leads'"

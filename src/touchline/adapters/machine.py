@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 
@@ -20,6 +21,17 @@ def is_alive(pid: int) -> bool:
     except OSError:
         # It has gone just now; or this is another kind of system, whose word above is all there is.
         return not Path("/proc/self").exists()
+
+
+def this_process() -> str:
+    """What this process is called in the store: `host:pid`."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def has_died(process: str) -> bool:
+    """Whether a process that was called so ran here and is gone; of other hosts nobody here can tell."""
+    host, _, pid = process.partition(":")
+    return host == socket.gethostname() and not is_alive(int(pid.partition(":")[0]))
 
 
 def free_bytes(folder: Path) -> int:

@@ -2,8 +2,9 @@
 
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 
-from touchline.app.loading import OUTCOMES, batches, begun, opened, prepared, rehearse
+from touchline.app.loading import OUTCOMES, STANDS, batches, begun, opened, prepared, rehearse
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, Source, StoredCampaign, Unit
 from touchline.app.rehearsal import attempt
@@ -103,6 +104,18 @@ def _summed(
     )
 
 
+def standing(row: Row, now: datetime) -> Row:
+    """An import as people see it: `unfinished` where it says that it goes on and has stood still for a while."""
+    stands = row["state"] == "running" and now - row["moved_at"] >= STANDS
+    return row | {"state": "unfinished"} if stands else row
+
+
+def listed(outside: Outside, limit: int, before: int | None = None) -> list[Row]:
+    """Imports, the newest first, those before a key."""
+    with outside.store.reading() as unit:
+        return [standing(row, outside.clock.now()) for row in unit.imports.listed(limit, before)]
+
+
 def shown(outside: Outside, key: int) -> tuple[Row, list[Row]]:
     """One import with how often each reason set a row aside.
 
@@ -113,4 +126,4 @@ def shown(outside: Outside, key: int) -> tuple[Row, list[Row]]:
         row = unit.imports.get(key)
         if row is None:
             raise NotFound(f"There is no import {key}.", hint="See them with: touchline imports list")
-        return row, unit.imports.reasons(key)
+        return standing(row, outside.clock.now()), unit.imports.reasons(key)

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -19,6 +19,9 @@ OUTCOMES = ("new", "updated", "duplicate", "suppressed", "rejected")
 ALONE = 8
 """Batches that a load stores alone after another import has crossed one of it: such files bring the same people again,
 and taking turns costs less than doing batches twice."""
+
+STANDS = timedelta(minutes=30)
+"""An import that has stored nothing for so long does not go on by itself: its process was killed, or its run's window closed."""
 
 SET_ASIDE = "batch_failed"
 """Why rows are rejected whose batch failed as a whole, until somebody has it tried again."""
@@ -161,14 +164,15 @@ def stored_in(unit: Unit, load: Load, batch: Prepared, *, alone: bool) -> dict[s
     unit.campaigns.hold(load.stored.id)
     # The campaign may have a new version since the load began. Whoever judges everybody by it waits for this batch.
     load.stored = unit.campaigns.by_id(load.stored.id)
-    beside = unit.imports.join(load.import_id, alone=alone)
+    now = load.outside.clock.now()
+    beside = unit.imports.join(load.import_id, now - STANDS, alone=alone)
     cursor = unit.imports.get(load.import_id, lock=True)
     if cursor is None or cursor["offset"] != load.offset:
         raise Refused(
             f"Another process is importing {cursor['name'] if cursor else 'this file'}.",
             hint="Wait for it: touchline imports list.",
         )
-    return _store(load, unit, batch, load.outside.clock.now(), cursor=batch.source.next_offset, beside=beside)
+    return _store(load, unit, batch, now, cursor=batch.source.next_offset, beside=beside)
 
 
 def _passed(load: Load, batch: SourceBatch, counts: Mapping[str, int]) -> None:
@@ -207,7 +211,7 @@ def _store(load: Load, unit: Unit, batch: Prepared, now: datetime, *, cursor: in
     aside = told.filter(pl.col("outcome").is_in(["duplicate", "suppressed", "rejected"]))
     with timing("save rows"):
         aside = _with_text(aside, batch.source.rows)
-        unit.imports.advance(load.import_id, offset=cursor, rows=told.height, counts=counts, set_aside=aside)
+        unit.imports.advance(load.import_id, now, offset=cursor, rows=told.height, counts=counts, set_aside=aside)
     with timing("match"):
         _see_no_other(unit, load, merged)
     return counts
@@ -242,8 +246,9 @@ def set_aside(load: Load) -> tuple[Row, dict[str, int]]:
         if cursor is None or cursor["offset"] != load.offset:
             raise Refused("Another process has gone on with this import.", hint="See: touchline imports list.")
         aside = _with_text(rejected, batch.rows)
+        now = load.outside.clock.now()
         unit.imports.advance(
-            load.import_id, offset=batch.next_offset, rows=rejected.height, counts=counts, set_aside=aside
+            load.import_id, now, offset=batch.next_offset, rows=rejected.height, counts=counts, set_aside=aside
         )
     place = {"import": load.import_id, "offset": load.offset, "row": load.rows, "rows": rejected.height}
     _passed(load, batch, counts)
@@ -269,7 +274,7 @@ def again(
     with outside.store.transaction() as unit:
         unit.campaigns.hold(stored.id)
         load.stored = unit.campaigns.by_id(stored.id)
-        unit.imports.join(load.import_id, alone=True)
+        unit.imports.join(load.import_id, now - STANDS, alone=True)
         cursor = unit.imports.get(load.import_id, lock=True)
         if cursor is None:
             raise Refused(f"There is no import {load.import_id} any more.", hint="Import the file again.")

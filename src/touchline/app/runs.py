@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -14,14 +14,18 @@ from touchline.app.judging import judge_pending
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, Source, Store, StoredCampaign, Unit
 from touchline.app.sending import may_send, send_due
-from touchline.model.errors import InvalidInput, NotFound, Refused, TouchlineError
+from touchline.model.errors import InvalidInput, NotFound, Refused
 from touchline.stages import STAGES, reaches
 
 log = structlog.get_logger(__name__)
 
 OPEN = ("queued", "running")
+BY_HAND = "run"
+"""The job of a run that a person's own process does."""
 DAILY = "daily"
 """The job that goes through the stages of a campaign."""
+LONGEST = timedelta(days=1)
+"""A run by hand that is still under way after this was killed on another host, or its process's number is somebody else's now."""
 ENDED = ("done", "unfinished", "failed", "cancelled")
 
 
@@ -47,6 +51,7 @@ def run(
     limit: int | None,
     sources: Callable[[StoredCampaign], Iterable[Source]],
     post: Callable[[StoredCampaign], Post],
+    process: str | None = None,
 ) -> RunResult:
     """Harvest new files of the campaign's sources, judge what has work to do, and send what is due.
 
@@ -55,6 +60,7 @@ def run(
         limit: At most so many rows harvested, prospects judged and messages sent.
         sources: Opens the campaign's sources.
         post: Prepares sending.
+        process: Who works on it, by which `bury` knows that nobody does any more.
 
     Raises:
         TouchlineError: The run failed; what was done is kept, and the next run goes on from there.
@@ -63,14 +69,14 @@ def run(
         stored = unit.campaigns.get(name)
         now = outside.clock.now()
         begun = {"campaign_id": stored.id, "campaign_version": stored.version, "until": until}
-        run_id = unit.runs.open("run", now, **begun, state="running", started_at=now)
+        run_id = unit.runs.open(BY_HAND, now, **begun, state="running", started_at=now, worker=process)
         assert run_id is not None
     result = RunResult(run_id, name, stored.version, until)
     logged = log.bind(run=run_id, campaign=name)
     logged.info("run.started", until=until, version=stored.version)
     try:
         _stages(outside, stored, result, limit, sources, post)
-    except (TouchlineError, KeyboardInterrupt) as error:
+    except BaseException as error:
         _finish(outside, result, "failed", str(error) or type(error).__name__)
         logged.error("run.failed", error=str(error))
         raise
@@ -108,6 +114,28 @@ def _finish(outside: Outside, result: RunResult, state: str, error: str | None) 
     with outside.store.transaction() as unit:
         now = outside.clock.now()
         unit.runs.set(result.run_id, state=state, counts=counts, finished_at=now, error=error)
+
+
+def bury(store: Store, has_died: Callable[[str], bool], now: datetime) -> int:
+    """End runs by hand whose process was killed before it could say so; gives how many.
+
+    Args:
+        has_died: Whether a process that began one is known to be gone.
+    """
+
+    def dead(row: Row | None) -> bool:
+        if row is None or (row["job"], row["state"]) != (BY_HAND, "running"):
+            return False
+        return (row["worker"] is not None and has_died(row["worker"])) or now - row["started_at"] >= LONGEST
+
+    with store.reading() as unit:
+        found = [row["id"] for row in unit.runs.unfinished() if dead(row)]
+    for key in found:
+        with store.transaction() as unit:
+            if dead(unit.runs.get(key, lock=True)):
+                error = "its process was killed; what it did is kept, and the next run goes on"
+                unit.runs.set(key, state="failed", finished_at=now, error=error)
+    return len(found)
 
 
 def start(store: Store, name: str, *, first: str, until: str, now: datetime) -> Row:
@@ -206,7 +234,7 @@ def retry(outside: Outside, key: int) -> tuple[Row, int]:
         if row["schedule_id"] is None:
             same["slot"] = row["slot"]
         # A run by hand was no job of a worker's; what it does is a daily run's work.
-        job = DAILY if row["job"] == "run" else row["job"]
+        job = DAILY if row["job"] == BY_HAND else row["job"]
         made = unit.runs.open(job, outside.clock.now(), **same)
         assert made is not None
         return _found(unit, made), len(aside)

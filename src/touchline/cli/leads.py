@@ -80,9 +80,9 @@ def _column_map(pairs: list[str]) -> dict[str, str] | None:
 @imports.command(name="list")
 def list_imports(context: typer.Context, limit: Limit = 20, json: Json = False) -> None:
     """List imports, newest first."""
-    ws = workspace(context)
-    with ws.store.reading() as unit:
-        rows = unit.imports.listed(limit)
+    from touchline.app.imports import listed
+
+    rows = listed(workspace(context).outside, limit)
     if json:
         print_json(rows)
         return
@@ -112,6 +112,8 @@ def show_import(
         print_json({"import": row, "reasons": reasons, "set_aside": aside})
         return
     print(f"import {number}: {plain(row['name'])}, {row['state']}, {row['rows']} rows")
+    if row["state"] == "unfinished":
+        print("It stands still; import the same file again, and it goes on where it stopped.")
     print_table(["outcome", "reason", "rows"], [[r["outcome"], r["reason"], r["rows"]] for r in reasons])
     print_table(
         ["row", "outcome", "reason", "lead or text"],

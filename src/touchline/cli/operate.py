@@ -93,10 +93,14 @@ def run(
     """Harvest new files, judge what has work to do, and send what is due."""
     from dataclasses import asdict
 
+    from touchline.adapters import machine
+    from touchline.app.runs import bury
     from touchline.app.runs import run as run_campaign
 
     ws = workspace(context)
-    result = run_campaign(ws.outside, campaign, until=until, limit=limit, sources=ws.sources, post=ws.post)
+    bury(ws.store, machine.has_died, ws.clock.now())
+    me = machine.this_process()
+    result = run_campaign(ws.outside, campaign, until=until, limit=limit, sources=ws.sources, post=ws.post, process=me)
     if json:
         print_json(asdict(result))
         return

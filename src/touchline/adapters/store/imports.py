@@ -24,6 +24,7 @@ class Imports:
         self.connection = connection
         self.bulk = BulkWriter(connection)
         self._beside: tuple[int, dict[int, int]] | None = None
+        self._since: datetime | None = None
 
     def open(self, campaign_id: int, *, source: str, name: str, fingerprint: str, size: int, now: datetime) -> int:
         """Start an import; gives its key."""
@@ -38,6 +39,7 @@ class Imports:
             "rows": 0,
             **dict.fromkeys(COUNTED, 0),
             "started_at": now,
+            "moved_at": now,
         }
         return int(self.connection.execute(insert(imports).values(values).returning(imports.c.id)).scalar_one())
 
@@ -52,10 +54,13 @@ class Imports:
         row = self.connection.execute(query).mappings().one_or_none()
         return dict(row) if row else None
 
-    def join(self, key: int, *, alone: bool) -> bool:
+    def join(self, key: int, since: datetime, *, alone: bool) -> bool:
         """Add leads from now on: beside other imports that do, or alone until this transaction ends.
 
         On SQLite a transaction that writes is alone anyway.
+
+        Args:
+            since: An import that has not moved since then is not under way.
 
         Returns:
             Whether other imports are under way.
@@ -63,6 +68,7 @@ class Imports:
         if not self.bulk.postgresql:
             return False
         hold(self.connection, "add leads", shared=not alone)
+        self._since = since
         there, under_way = self._others(key)
         self._beside = None if alone else (there, under_way)
         return bool(under_way) and not alone
@@ -77,7 +83,9 @@ class Imports:
     def _others(self, key: int) -> tuple[int, dict[int, int]]:
         """How many other imports there are, and where those under way stand: a batch that is committed changes one of the two."""
         count = select(func.count()).select_from(imports).where(imports.c.id != key)
-        stand = select(imports.c.id, imports.c.offset).where(imports.c.state == "running", imports.c.id != key)
+        stand = select(imports.c.id, imports.c.offset).where(
+            imports.c.state == "running", imports.c.moved_at > self._since, imports.c.id != key
+        )
         there = int(self.connection.execute(count).scalar_one())
         return there, {row.id: row.offset for row in self.connection.execute(stand)}
 
@@ -87,16 +95,17 @@ class Imports:
         row = self.connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
         return dict(row) if row else None
 
-    def advance(self, key: int, *, offset: int, rows: int, counts: Mapping[str, int], set_aside: pl.DataFrame) -> None:
+    def advance(
+        self, key: int, now: datetime, *, offset: int, rows: int, counts: Mapping[str, int], set_aside: pl.DataFrame
+    ) -> None:
         """Move the cursor behind a batch, add its counts, and keep the rows that became no lead.
 
         Args:
             set_aside: `row`, `outcome`, `reason`, `identity`, `raw`.
         """
         values: dict[str, Any] = {name: imports.c[name] + counts.get(name, 0) for name in COUNTED}
-        self.connection.execute(
-            update(imports).where(imports.c.id == key).values(offset=offset, rows=imports.c.rows + rows, **values)
-        )
+        values |= {"offset": offset, "rows": imports.c.rows + rows, "moved_at": now}
+        self.connection.execute(update(imports).where(imports.c.id == key).values(values))
         self.bulk.insert(
             "import_rows",
             set_aside.select(pl.lit(key).alias("import_id"), "row", "outcome", "reason", "identity", "raw"),
@@ -115,7 +124,8 @@ class Imports:
     def finish(self, key: int, state: str, now: datetime, error: str | None = None) -> None:
         """Close an import as done or failed, or open it again as running; it goes on at its cursor."""
         finished_at = None if state == "running" else now
-        closed = update(imports).where(imports.c.id == key).values(state=state, finished_at=finished_at, error=error)
+        values = {"state": state, "moved_at": now, "finished_at": finished_at, "error": error}
+        closed = update(imports).where(imports.c.id == key).values(values)
         rows = self.connection.execute(closed.returning(imports.c.rows)).scalar_one()
         if state == "done" and rows >= MANY:
             self.bulk.survey("leads", "prospects", "touches")

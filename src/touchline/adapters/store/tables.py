@@ -151,6 +151,7 @@ imports = Table(
     Column("rejected", BigInteger, nullable=False),
     Column("error", Text),
     Column("started_at", Instant, nullable=False),
+    Column("moved_at", Instant),  # when it last stored a batch
     Column("finished_at", Instant),
     Index(None, "campaign_id", "fingerprint"),
 )

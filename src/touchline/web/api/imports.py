@@ -52,12 +52,15 @@ class Import(Shape):
     id: int
     campaign: str
     name: str = Field(examples=["spring-fair.csv"])
-    state: Literal["running", "done", "failed"]
+    state: Literal["running", "done", "unfinished", "failed"] = Field(
+        description="`unfinished`: it has stood still for half an hour; the same file, loaded again, goes on where it stopped."
+    )
     rows: int
     counts: Counts
     bytes: int
     error: str | None
     started_at: datetime
+    moved_at: datetime = Field(description="When its last batch was stored.")
     finished_at: datetime | None
 
 
@@ -139,8 +142,7 @@ class Rehearsed(Shape):
 def list_(visit: Annotated[Visit, needs("imports:read")], limit: Limit = 50, cursor: Cursor = None) -> Page[Import]:
     """The newest first."""
     before = cursors.unpack(visit.workspace.secret, "imports", cursor)
-    with visit.store.reading() as unit:
-        rows = unit.imports.listed(limit + 1, before)
+    rows = imports.listed(visit.workspace.outside, limit + 1, before)
     following = cursors.pack(visit.workspace.secret, "imports", rows[limit - 1]["id"]) if len(rows) > limit else None
     return Page(items=[_import(row) for row in rows[:limit]], next=following)
 

@@ -45,8 +45,8 @@ def page(
     visit: Reads, campaign: Campaign = "", before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
 ) -> Response:
     """A file to upload, those that wait for a decision, and what was imported."""
+    rows = imports.listed(visit.workspace.outside, SHOWN + 1, before)
     with visit.store.reading() as unit:
-        rows = unit.imports.listed(SHOWN + 1, before)
         names = unit.campaigns.names()
     values = {
         "rows": rows[:SHOWN],
