@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -293,6 +293,22 @@ def workers_postgresql(folder: Path, leads: int) -> Iterator[dict[str, object]]:
     each = min(leads, SHARED) // CAMPAIGNS
     names = [f"c{number}" for number in range(CAMPAIGNS)]
     write(folder, {name: sized(70 + number, each) for number, name in enumerate(names)})
+    yield from _crews(folder, names, each, "each two files share 10 to 20 people")
+    write_apart(folder, names, each)
+    yield from _crews(folder, names, each, "no two files share anybody")
+
+
+def write_apart(folder: Path, names: Sequence[str], each: int) -> None:
+    """Files that share nobody: the parts of one market without dirt, in which no person stands twice."""
+    whole = market(70, each * len(names), min(DOMAINS, max(1, each // 4)) * len(names), 0)
+    write(folder, {"whole": whole})
+    with (folder / "whole.csv").open(encoding="utf-8") as file:
+        header = next(file)
+        for name in names:
+            (folder / f"{name}.csv").write_text(header + "".join(islice(file, each)), "utf-8")
+
+
+def _crews(folder: Path, names: Sequence[str], each: int, files: str) -> Iterator[dict[str, object]]:
     alone = 0.0
     with postgresql() as server, dns(folder / "zone.txt") as port:
         for crew, url in zip(CREWS, postgresql_urls(server), strict=False):
@@ -312,7 +328,7 @@ def workers_postgresql(folder: Path, leads: int) -> Iterator[dict[str, object]]:
             alone = alone or seconds
             cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             yield figure(
-                f"{crew} workers, {CAMPAIGNS} campaigns, file to enrolled",
+                f"{crew} workers, {CAMPAIGNS} campaigns, file to enrolled; {files}",
                 each * CAMPAIGNS,
                 seconds,
                 cores=os.cpu_count(),
