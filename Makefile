@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PROMETHEUS := $(VENV)/prometheus
 KILLS ?= 20
 # Compiled bytecode makes every command start three times sooner.
 unexport PYTHONDONTWRITEBYTECODE
@@ -17,7 +18,7 @@ demo: $(READY)
 # One fresh database and one set of loopback servers per test. Four workers for two cores: tests wait for processes half of the time.
 test: lint types unit
 
-unit: $(READY) .chromium
+unit: $(READY) .chromium .prometheus
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report= tests
 	$(BIN)/coverage report --fail-under=95
@@ -69,3 +70,14 @@ $(READY): requirements.lock pyproject.toml
 		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 			echo "installing chromium"; (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) >/dev/null; \
 		else echo "The tests need Chromium. On Debian: sudo apt-get install chromium"; exit 1; fi; }
+
+# Rules and dashboard are tried on a real Prometheus. Where none is on PATH the package is only unpacked: that needs no rights
+# and starts no service.
+.PHONY: .prometheus
+.prometheus: $(READY)
+	@{ { command -v prometheus && command -v promtool; } || test -d $(PROMETHEUS); } >/dev/null || { \
+		command -v apt-get >/dev/null && echo "unpacking prometheus" && rm -rf $(PROMETHEUS).new && mkdir $(PROMETHEUS).new && \
+		{ [ "$$(id -u)" != 0 ] || apt-get update -qq; } && cd $(PROMETHEUS).new && \
+		apt-get download -qq -o APT::Sandbox::User=root prometheus && dpkg -x *.deb . && rm *.deb && mv ../prometheus.new ../prometheus; \
+	} || { echo "The tests need prometheus and promtool. On Debian: sudo apt-get update, then this again. Elsewhere put both on PATH:" \
+		"https://prometheus.io/download"; exit 1; }

@@ -57,6 +57,7 @@ def test_every_number_is_what_the_store_says(store: Store) -> None:
         assert value(found, "runs_total", job_name="send", state=state) == 0
     assert value(found, "batches_total", job_name="daily", state="done") == 16
     assert value(found, "batches_total", job_name="daily", state="set_aside") == 4
+    assert value(found, "batches_total", job_name="send", state="set_aside") == 0
     assert value(found, "stage_seconds_total", stage="read") == 6
     results = {"sent": 2, "deferred": 1, "failed": 1}
     assert {r: value(found, "deliveries_total", result=r) for r in results} == results
@@ -156,6 +157,14 @@ def test_a_scrape_costs_the_same_in_a_store_of_ten_times_the_size(small: Store, 
 def test_prometheus_is_told_which_format_it_gets(small: Store) -> None:
     assert CONTENT_TYPE.startswith("text/plain")
     assert metrics_text(small, NOW).endswith(b"\n")
+
+
+def test_what_has_not_happened_to_a_job_that_ran_is_zero_so_that_its_first_failure_shows(small: Store) -> None:
+    with small.transaction() as unit:
+        unit.runs.open("bulk", NOW, state="done", finished_at=NOW)
+    found = scraped(small)
+    assert [value(found, "runs_total", job_name="bulk", state=state) for state in ("done", "failed")] == [1, 0]
+    assert value(found, "batches_total", job_name="bulk", state="set_aside") == 0
 
 
 def test_a_mailbox_of_a_draft_is_not_measured(small: Store) -> None:

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from touchline import __version__
-from touchline.app.metrics import Labelled, Reading, by_two, measure
+from touchline.app.metrics import Labelled, Reading, measure
 from touchline.app.ports import Store
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -27,7 +27,7 @@ COUNTERS: tuple[tuple[str, str, tuple[str, ...], Read], ...] = (
         ("job_name", "state"),
         lambda r: r.runs,
     ),
-    ("batches", "Batches of runs.", ("job_name", "state"), lambda r: by_two(r.tally.batches)),
+    ("batches", "Batches of runs.", ("job_name", "state"), lambda r: r.batches),
     ("stage_seconds", "Seconds of work of runs, by stage.", ("stage",), lambda r: _by_one(r.tally.seconds)),
     (
         "deliveries",

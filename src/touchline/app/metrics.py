@@ -20,6 +20,7 @@ class Reading:
 
     Attributes:
         runs: Runs that have ended since this installation began, by job and state.
+        batches: Batches of runs, by job and state.
         tally: What else has ended.
         queue_oldest: Seconds that the oldest queued run waits, by job.
         open_runs: Runs by job and state: queued or running.
@@ -33,6 +34,7 @@ class Reading:
     """
 
     runs: Labelled
+    batches: Labelled
     tally: Tally
     health: Health
     queue_oldest: Labelled
@@ -68,10 +70,11 @@ def measure(store: Store, now: datetime, free_bytes: int | None = None) -> Readi
         caps = dict[str, int]()
         for mailbox in unit.gauges.mailboxes():
             caps[mailbox.address] = max(cap_of(unit, mailbox, now), caps.get(mailbox.address, 0))
-    jobs = sorted({row["job"] for row in (*seen.schedules, *seen.unfinished)})
+    jobs = sorted({row["job"] for row in (*seen.schedules, *seen.unfinished)} | {*whole.runs})
     return Reading(
         # All states from the start: a rate needs the number before the first failure.
-        runs={(job, state): 0 for job in jobs for state in ENDED} | by_two(whole.runs),
+        runs={(job, state): 0 for job in jobs for state in ENDED} | _by_two(whole.runs),
+        batches={(job, state): 0 for job in jobs for state in ("done", "set_aside")} | _by_two(whole.batches),
         tally=whole,
         health=judge(seen, now),
         queue_oldest={(job,): _oldest(seen, job, now).total_seconds() for job in jobs},
@@ -89,7 +92,7 @@ def measure(store: Store, now: datetime, free_bytes: int | None = None) -> Readi
     )
 
 
-def by_two(numbers: Mapping[str, Mapping[str, float]]) -> dict[tuple[str, ...], float]:
+def _by_two(numbers: Mapping[str, Mapping[str, float]]) -> dict[tuple[str, ...], float]:
     """Numbers under two names."""
     return {(one, two): number for one, inner in sorted(numbers.items()) for two, number in sorted(inner.items())}
 
