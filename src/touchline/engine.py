@@ -260,4 +260,4 @@ class _Relay(logging.Handler):
             self._seen[key] = (last, left_out + 1)
             return
         self._seen[key] = (record.created, 0)
-        log.warning("engine", said=record.getMessage()[:500], left_out=left_out)
+        log.warning("engine", said=record.getMessage()[:500], left_out=left_out, exc_info=record.exc_info)

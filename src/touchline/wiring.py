@@ -16,6 +16,7 @@ from touchline.adapters.clock import FixedClock, MovedClock, Stopwatch, SystemCl
 from touchline.adapters.dns import MxResolver
 from touchline.adapters.smtp import SmtpTransport
 from touchline.adapters.sources.csv import CsvSource
+from touchline.adapters.sources.files import Absent, matching
 from touchline.adapters.store.store import Store
 from touchline.adapters.uploads import Shelf
 from touchline.app import access, campaigns, doctor, history
@@ -25,11 +26,11 @@ from touchline.app.claims import Identity, Post
 from touchline.app.health import Health, health
 from touchline.app.letters import OptOut
 from touchline.app.pipeline import Outside
-from touchline.app.ports import Clock, Probe, Progress, StoredCampaign
+from touchline.app.ports import Clock, Probe, Progress, Source, StoredCampaign
 from touchline.app.tasks import Duty
 from touchline.app.uploads import Upload
 from touchline.model.campaign import Mailbox
-from touchline.model.errors import InvalidInput, Misconfigured
+from touchline.model.errors import InvalidInput, Misconfigured, SourceUnavailable
 from touchline.settings import Settings
 
 KILL_AT = "TOUCHLINE_KILL_AT"
@@ -213,11 +214,13 @@ class Workspace:
         name = stored.campaign.name
         return {upload.id: self.uploaded(upload) for upload in self.shelf.listed() if upload.campaign == name}
 
-    def sources(self, stored: StoredCampaign) -> Iterable[CsvSource]:
-        """The campaign's own sources: every file that its patterns match, in order of name."""
+    def sources(self, stored: StoredCampaign) -> Iterable[Source]:
+        """The campaign's own sources: every file that its patterns match, in order of name, and what should be there and is not."""
         for source in stored.campaign.sources:
-            for name in sorted(self.settings.home.glob(source.path)):
-                yield self.csv(name)
+            try:
+                yield from [self.csv(path) for path in matching(self.settings.home, source.path)]
+            except SourceUnavailable as error:
+                yield Absent(error)
 
     def examination(self, patience: float | None = None) -> doctor.Examination:
         """What the doctor needs.

@@ -16,6 +16,9 @@ from touchline.stages import nurture
 STOPPED = "stopped"
 """Name of the switch that every claim looks at."""
 
+LOOK = timedelta(seconds=10)
+"""How long one look for touches that may leave goes on where those that are due are closed out."""
+
 STALE = timedelta(seconds=60)
 """A sender that has not been heard of for so long is taken for dead."""
 
@@ -94,8 +97,9 @@ class Claim:
 
 def claim_due(post: Post, stored: StoredCampaign, mailbox: Mailbox, wanted: int) -> list[Claim]:
     """Take due touches through every gate in one transaction: stop switch, campaign, mailbox, cap, suppression, window."""
-    while True:
-        now = post.clock.now()
+    now = begun = post.clock.now()
+    # Where very many are closed out, the next run goes on; this one can be told to end.
+    while not post.ending() and now - begun <= LOOK:
         with post.store.transaction() as unit:
             if unit.controls.get(STOPPED) is not None:
                 post.counts["stopped"] += 1
@@ -122,6 +126,8 @@ def claim_due(post: Post, stored: StoredCampaign, mailbox: Mailbox, wanted: int)
         post.probe.reached("claimed")
         if claims:
             return claims
+        now = post.clock.now()
+    return []
 
 
 def _through_gates(post: Post, unit: Unit, stored: StoredCampaign, due: list[Row], now: datetime) -> list[Claim]:

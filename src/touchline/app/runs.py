@@ -14,7 +14,7 @@ from touchline.app.judging import judge_pending
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, Source, Store, StoredCampaign, Unit
 from touchline.app.sending import may_send, send_due
-from touchline.model.errors import InvalidInput, NotFound, Refused
+from touchline.model.errors import InvalidInput, NotFound, Refused, SourceUnavailable, TouchlineError
 from touchline.stages import STAGES, reaches
 
 log = structlog.get_logger(__name__)
@@ -93,11 +93,16 @@ def _stages(
     sources: Callable[[StoredCampaign], Iterable[Source]],
     post: Callable[[StoredCampaign], Post],
 ) -> None:
-    name, until = result.campaign, result.until
+    name, until, faults = result.campaign, result.until, list[TouchlineError]()
     for source in sources(stored):
         # Leads of a source run on to `nurture` in memory and are written once; sending reads the ledger.
         upto = "nurture" if reaches(until, "send") else until
-        imported = import_source(outside, source, name, until=upto, limit=limit, skip_known=True)
+        try:
+            imported = import_source(outside, source, name, until=upto, limit=limit, skip_known=True)
+        except (InvalidInput, SourceUnavailable) as error:
+            # One bad file keeps nobody else waiting; the run has failed all the same.
+            faults.append(error)
+            continue
         if not imported.already:
             result.imports.append(asdict(imported))
     if reaches(until, "score"):
@@ -107,6 +112,8 @@ def _stages(
         sender = post(stored)
         result.sending = dict(sorted(send_due(sender, stored, limit).items()))
         result.notes = sorted(set(sender.notes))
+    if faults:
+        raise faults[0]
 
 
 def _finish(outside: Outside, result: RunResult, state: str, error: str | None) -> None:
@@ -196,12 +203,17 @@ def cancel(outside: Outside, key: int, by: str) -> Row:
 
     Raises:
         NotFound: No run has this number.
-        Refused: It has ended already.
+        Refused: It has ended already, or is a command's.
     """
     with outside.store.transaction() as unit:
         row = _found(unit, key, lock=True)
         if row["state"] not in OPEN:
             raise Refused(f"Run {key} has ended: it is {row['state']}.", hint="See: touchline runs list")
+        if row["job"] == BY_HAND:
+            raise Refused(
+                f"Run {key} is done by a command, {row['worker'] or 'somewhere'} (host:process).",
+                hint="Stop it there, with Ctrl-C.",
+            )
         if row["state"] == "queued":
             now = outside.clock.now()
             unit.runs.set(key, state="cancelled", cancel=by, finished_at=now, error=f"cancelled by {by}")

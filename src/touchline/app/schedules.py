@@ -141,6 +141,11 @@ def add(
     """
     if job not in JOBS:
         raise InvalidInput(f"{job!r} is no job{meant(job, JOBS) or '.'}", hint=f"Jobs: {', '.join(JOBS)}.")
+    if name.partition(":")[0] in JOBS:
+        raise InvalidInput(
+            f"{name[:80]!r} is a name that a schedule of every campaign has, or will have.",
+            hint="Choose one that begins with another word.",
+        )
     if NAME.fullmatch(name) is None:
         raise InvalidInput(
             f"{name[:80]!r} is no name for a schedule.",
@@ -179,6 +184,7 @@ def start_due(store: Store, now: datetime, *, worker: str | None = None) -> list
     Slots of an interval pass by while a run of the same job is open; a window's slot waits until that run has ended.
     What comes due while its campaign is not active is passed over, once its window has closed.
     """
+    _go_on(store, now)
     with store.reading() as unit:
         candidates = [(row, slot) for row in _active(unit) if (slot := due(row, now)) is not None]
         open_ = {_kind(run) for run in unit.runs.unfinished()} if candidates else set()
@@ -193,6 +199,16 @@ def start_due(store: Store, now: datetime, *, worker: str | None = None) -> list
             log.info("schedule.opened", run=run["id"], schedule=row["name"], slot=slot.slot, late=slot.late, by=worker)
             opened.append(run)
     return opened
+
+
+def _go_on(store: Store, now: datetime) -> None:
+    """Let intervals go on that a clock which ran ahead has left waiting: unlike a night's run they repeat nothing."""
+    with store.reading() as unit:
+        waiting = [row for row in _active(unit) if isinstance(timing_of(row), Every) and is_ahead(row, now)]
+    for row in waiting:
+        with store.transaction() as unit:
+            _begin_anew(unit, row, timing_of(row), now)
+        log.warning("schedule.anew", schedule=row["name"], last_slot=row["last_slot"])
 
 
 def _active(unit: Unit) -> list[Row]:

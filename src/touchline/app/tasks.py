@@ -12,7 +12,7 @@ from touchline.app.judging import Judging, judging
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, Source, StoredCampaign, Unit
 from touchline.app.sending import may_send, send_due
-from touchline.model.errors import NotFound, Refused
+from touchline.model.errors import InvalidInput, NotFound, Refused, SourceUnavailable
 from touchline.stages import STAGES, reaches
 
 SENDS = 500
@@ -185,7 +185,7 @@ class Again:
         with self.outside.store.reading() as unit:
             wanted = unit.imports.get(place["import"])
         for source in self.sources(self.stored):
-            if wanted is not None and source.describe().fingerprint == wanted["fingerprint"]:
+            if wanted is not None and _fingerprint(source) == wanted["fingerprint"]:
                 return loading.again(self.outside, self.stored, source, "csv", self.until, place)
         raise Refused("The file of this batch is not where the campaign looks.", hint="Put it back, then retry.")
 
@@ -200,6 +200,13 @@ class Again:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _fingerprint(source: Source) -> str | None:
+    try:
+        return source.describe().fingerprint
+    except (InvalidInput, SourceUnavailable):  # another file than the one that is looked for
+        return None
 
 
 @dataclass(slots=True)

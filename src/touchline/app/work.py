@@ -103,17 +103,34 @@ class Work:
             if row["campaign_id"] is not None:
                 with outside.store.reading() as unit:
                     stored = unit.campaigns.by_id(row["campaign_id"])
-            parts = tasks(self._bench, outside, row, stored)
-            run = self._open[run_id] = _Open(outside, parts, next(parts, None))
+            run = self._open[run_id] = _Open(outside, tasks(self._bench, outside, row, stored), None)
+            if (broken := self._next(run_id, run)) is not None:
+                return broken
         # A task with nothing left is no step: a worker that dies at each of its steps would never come past it.
         while run.task is not None:
             step = self._batch(run_id, run, run.task)
             if step is not None:
                 return step
             run.task.close()
-            run.task, run.failures = next(run.tasks, None), 0
+            if (broken := self._next(run_id, run)) is not None:
+                return broken
         self._finish(run_id, run)
         return Step(more=False)
+
+    def _next(self, run_id: int, run: _Open) -> Step | None:
+        """Turn to the run's next part; where there is no telling which that is, the run has failed."""
+        try:
+            run.task, run.failures = next(run.tasks, None), 0
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            log.warning("run.failed", run=run_id, exc_info=error)
+            with run.outside.store.transaction() as unit:
+                said = str(error) if isinstance(error, TouchlineError) else f"{type(error).__name__}: {error}"
+                unit.runs.set(run_id, state="failed", finished_at=run.outside.clock.now(), error=said)
+            self.drop(run_id)
+            return Step(more=False)
+        return None
 
     def _gate(self, unit: Unit, row: Row | None, outside: Outside) -> Step | None:
         """Whether the run may go on here; where it may not, its end is written down."""
@@ -179,7 +196,7 @@ class Work:
         run.failures = 0
         if passed is None:
             task.close()
-            run.task = next(run.tasks, None)
+            return self._next(run_id, run) or Step(more=True)
         return Step(more=True)
 
     def _write(self, run_id: int, run: _Open, stage: str, state: str, counts: dict[str, Any], **values: Any) -> None:

@@ -60,30 +60,47 @@ def serve(
         if token := claim_token(ws.store, ws.clock.now()):
             print(f"nobody owns this workspace yet; make yourself its owner: {where}/claim/{token}", flush=True)
 
-    try:
-        _work(ws, ("batch", "send", "health"), ready)
-    finally:
+    def ended() -> None:
         server.should_exit = True
         if pages.ident is not None:
             pages.join(timeout=5)
 
+    _work(ws, ("batch", "send", "health"), ready, ended)
 
-def _work(ws: "Workspace", listen: "list[str] | tuple[str, ...]", ready: "Callable[[], None]") -> None:
-    """Work until a signal says to stop."""
+
+def _work(
+    ws: "Workspace",
+    listen: "list[str] | tuple[str, ...]",
+    ready: "Callable[[], None]",
+    ended: "Callable[[], None]" = lambda: None,
+) -> None:
+    """Work until a signal says to stop; `ended` is called then.
+
+    Raises:
+        Misconfigured: Nobody could be told when something is wrong.
+    """
     import signal
     import threading
 
     from touchline.worker import Hung, Worker
 
-    stop = threading.Event()
+    _ = ws.watch  # An address of an alert that cannot be used is told now, not when it is needed.
+    stop, code = threading.Event(), 0
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    worker = Worker(ws, listen)
     try:
-        Worker(ws, listen).run(stop, ready)
+        worker.run(stop, ready)
     except Hung as error:
         print(f"touchline: {error}", file=sys.stderr, flush=True)
-        # An ordinary exit would wait for the thread that hangs.
-        os._exit(error.exit_code)
+        code = error.exit_code
+    finally:
+        ended()
+    if worker.work.under_way():
+        # An ordinary exit would wait for the thread of a batch that has had its time. Who comes next goes on with it.
+        os._exit(code)
+    if code:
+        raise typer.Exit(code)
 
 
 @runs.command(name="list")

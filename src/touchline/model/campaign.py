@@ -325,11 +325,24 @@ class Window(Frozen):
         return self
 
 
+def _inside(path: str) -> str:
+    # Whoever may write a campaign may not read whatever the server can.
+    parts = path.replace("\\", "/").split("/")
+    if parts[0] in ("", "~") or parts[0][1:] == ":" or ".." in parts or parts[-1] in ("", "."):
+        raise ValueError(
+            f"{path!r} is no path of files inside the folder of touchline.toml, such as leads/*.csv; "
+            "a link in that folder may lead elsewhere"
+        )
+    if not path.isprintable() or any("**" in part and part != "**" for part in parts) or parts[-1] == "**":
+        raise ValueError(f"{path!r} is no pattern such as leads/*.csv or **/new-*.csv")
+    return path
+
+
 class FileSource(Frozen):
-    """Files that `touchline run` harvests when they are new; a path or a pattern, relative to touchline.toml."""
+    """Files that `touchline run` harvests when they are new; a path or a pattern inside the folder of touchline.toml."""
 
     kind: Literal["csv"] = "csv"
-    path: str = Field(min_length=1)
+    path: Annotated[str, AfterValidator(_inside)] = Field(min_length=1)
 
 
 class Campaign(Frozen):
