@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from touchline.adapters.store.engine import open_engine
 from touchline.app.work import Step
+from touchline.model.errors import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +81,7 @@ class DurableEngine:
     ) -> None:
         self.worker, self.queues, self.poll_seconds = worker, tuple(queues), poll_seconds
         self.stopping = threading.Event()
-        self._running: set[str] = set()
+        self._running: Counter[str] = Counter()
         self._missing: set[str] = set()
         self._handles: dict[str, Any] = {}
         _quieten()
@@ -107,7 +110,10 @@ class DurableEngine:
         @DBOS.step(name="batch")
         def batch(run_id: int) -> dict[str, Any]:
             step = advance(run_id)
-            return {"more": step.more, "wait": step.wait, "lost": step.lost}
+            if step.lost:
+                # Recorded, it would be what every later attempt reads instead of trying.
+                raise HandBack
+            return {"more": step.more, "wait": step.wait}
 
         @DBOS.workflow(name="run", max_recovery_attempts=100)
         def run(run_id: int) -> None:
@@ -115,8 +121,6 @@ class DurableEngine:
                 drop(run_id)
                 while True:
                     step = batch(run_id)
-                    if step["lost"]:
-                        raise HandBack
                     if not step["more"]:
                         return
                     if self.stopping.is_set():
@@ -128,11 +132,11 @@ class DurableEngine:
 
     @contextmanager
     def _at_work(self, workflow: str) -> Iterator[None]:
-        self._running.add(workflow)
+        self._running[workflow] += 1
         try:
             yield
         finally:
-            self._running.discard(workflow)
+            self._running[workflow] -= 1
 
     def start(self) -> None:
         """Begin to work on what is queued."""
@@ -149,7 +153,7 @@ class DurableEngine:
 
     def enqueue(self, run_id: int, queue: str, priority: int) -> None:
         """Have a run worked on, the lowest priority first. Nothing happens where it has been queued before, whatever became of it."""
-        with SetWorkflowID(workflow_id(run_id)), SetEnqueueOptions(priority=priority):
+        with _asking(), SetWorkflowID(workflow_id(run_id)), SetEnqueueOptions(priority=priority):
             self._handles[queue].enqueue(self._run, run_id)
 
     def over(self, run_ids: Sequence[int]) -> dict[int, str]:
@@ -157,20 +161,36 @@ class DurableEngine:
         if not run_ids:
             return {}
         ids = {workflow_id(run_id): run_id for run_id in run_ids}
-        found = DBOS.list_workflows(workflow_ids=list(ids), load_input=False, load_output=False)
+        with _asking():
+            found = DBOS.list_workflows(workflow_ids=list(ids), load_input=False, load_output=False)
         states = {ids[each.workflow_id]: each.status for each in found}
         return {key: states.get(key, "unknown") for key in run_ids if states.get(key) not in OPEN}
 
     def forget(self, before: datetime) -> int:
         """Remove what the engine keeps of workflows that ended before an instant; gives how many."""
-        done = DBOS.list_workflows(completed_before=before.isoformat(), limit=500, load_input=False, load_output=False)
-        if done:
-            DBOS.delete_workflows([each.workflow_id for each in done])
+        with _asking():
+            done = DBOS.list_workflows(
+                completed_before=before.isoformat(), limit=500, load_input=False, load_output=False
+            )
+            if done:
+                DBOS.delete_workflows([each.workflow_id for each in done])
         return len(done)
+
+    def renew(self, run_ids: Sequence[int]) -> int:
+        """Forget workflows of these runs that have ended, although the runs have not begun; gives how many.
+
+        So it is where our database came back from a copy that is older than the queue's: numbers of runs recur.
+        """
+        ended = [workflow_id(run_id) for run_id, state in self.over(run_ids).items() if state != "unknown"]
+        if ended:
+            with _asking():
+                DBOS.delete_workflows(ended)
+        return len(ended)
 
     def take_over(self, live: Callable[[], set[str]]) -> int:
         """Queue the work of workers that are gone again; gives how many runs. The work is looked at first, then who lives."""
-        pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        with _asking():
+            pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
         alive = live() if pending else set[str]()
         return _again([found for found in pending if found.executor_id not in alive])
 
@@ -179,8 +199,11 @@ class DurableEngine:
 
         It must be missing twice in a row: between a dequeue and the start of its thread a run looks the same.
         """
-        pending = DBOS.list_workflows(status="PENDING", executor_id=self.worker, load_input=False, load_output=False)
-        missing = [found for found in pending if found.workflow_id not in self._running]
+        with _asking():
+            pending = DBOS.list_workflows(
+                status="PENDING", executor_id=self.worker, load_input=False, load_output=False
+            )
+        missing = [found for found in pending if not self._running[found.workflow_id]]
         lost = [found for found in missing if found.workflow_id in self._missing]
         self._missing = {found.workflow_id for found in missing}
         return _again(lost)
@@ -198,13 +221,29 @@ def workflow_id(run_id: int) -> str:
     return f"run-{run_id}"
 
 
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Say that the queue's database cannot be used as it is said of ours: the next look asks again.
+
+    Raises:
+        StoreUnavailable: It is full, locked or away.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreUnavailable(
+            f"The queue's database cannot be used: {error.orig}.", hint="See: touchline doctor"
+        ) from error
+
+
 def _again(workflows: Sequence[Any]) -> int:
     by_queue: dict[str, list[str]] = {}
     for found in workflows:
         by_queue.setdefault(found.queue_name, []).append(found.workflow_id)
     for queue, ids in by_queue.items():
         # Without its queue's name a run would come to one that has no limits.
-        DBOS.resume_workflows(ids, queue_name=queue)
+        with _asking():
+            DBOS.resume_workflows(ids, queue_name=queue)
     return len(workflows)
 
 

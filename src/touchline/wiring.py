@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -137,7 +136,7 @@ class Workspace:
     def post(self, stored: StoredCampaign) -> Post:
         """What sending needs."""
         del stored
-        host, pid = socket.gethostname(), os.getpid()
+        host, pid = machine.host(), os.getpid()
         return Post(
             store=self.store,
             transport=self.transport,

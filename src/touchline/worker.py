@@ -2,11 +2,10 @@
 
 import os
 import secrets
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -14,7 +13,7 @@ from touchline.adapters import machine
 from touchline.adapters.clock import Stopwatch, elapsed
 from touchline.app.claims import Post
 from touchline.app.pipeline import Outside
-from touchline.app.ports import Row, StoredCampaign
+from touchline.app.ports import Row, StoredCampaign, Unit
 from touchline.app.runs import BY_HAND, bury
 from touchline.app.schedules import JOBS, ensure, start_due
 from touchline.app.tasks import Bench
@@ -29,6 +28,9 @@ QUEUES = ("batch", "send", "health")
 
 FORGET_AFTER = timedelta(days=1)
 """Age at which the engine's own record of a run that has ended goes; what it did stays in our history."""
+
+RENEW_AFTER = timedelta(minutes=1)
+"""So long a run is queued before it is asked whether the engine takes it for one that has ended."""
 
 FORGET_TICKS = 100
 """How many looks pass between two that remove such records."""
@@ -48,7 +50,7 @@ class Worker:
 
     def __init__(self, workspace: Workspace, listen: Sequence[str] = QUEUES) -> None:
         self.workspace, self.listen = workspace, tuple(listen)
-        self.host, self.pid = socket.gethostname(), os.getpid()
+        self.host, self.pid = machine.host(), os.getpid()
         self.name = f"{self.host}:{self.pid}:{secrets.token_hex(4)}"
         settings = workspace.settings.worker
         bench = Bench(self._outside, workspace.sources, self._post, workspace.duties, self.name, elapsed)
@@ -56,8 +58,8 @@ class Worker:
         self.work = Work(bench, timedelta(hours=settings.run_hours))
         self._ticks = 0
         queues = [
-            Queue("batch", settings.batch_concurrency, settings.batch_total or None, settings.batch_per_minute or None),
-            Queue("send", settings.send_concurrency, settings.send_total or None, settings.send_per_minute or None),
+            _queue("batch", settings.batch_concurrency, settings.batch_total, settings.batch_per_minute),
+            _queue("send", settings.send_concurrency, settings.send_total, settings.send_per_minute),
             Queue("health", 1),
         ]
         self.engine = DurableEngine(
@@ -85,9 +87,9 @@ class Worker:
             Refused: Another worker has the SQLite database.
             Hung: A batch does not come to an end. Its thread cannot be ended, so the process has to be.
         """
-        self._alone_on_sqlite()
         settings = self.workspace.settings.worker
-        self._beat()
+        if not self._joins(stop):
+            return
         self.engine.start()
         heart = threading.Thread(target=self._beats, args=(stop, settings.beat_seconds), name="heart", daemon=True)
         heart.start()
@@ -133,10 +135,12 @@ class Worker:
         start_due(store, now)
         with store.reading() as unit:
             rows = unit.runs.unfinished()
-        for row in rows:
-            if row["state"] == "queued":
-                queue = JOBS[row["job"]].queue if row["job"] in JOBS else "batch"
-                self.engine.enqueue(row["id"], queue, row["priority"])
+        waiting = [row for row in rows if row["state"] == "queued"]
+        if long := [row["id"] for row in waiting if now - row["queued_at"] > RENEW_AFTER]:
+            self.engine.renew(long)
+        for row in waiting:
+            queue = JOBS[row["job"]].queue if row["job"] in JOBS else "batch"
+            self.engine.enqueue(row["id"], queue, row["priority"])
         bury(store, machine.has_died, now)
         self._close_given_up([row for row in rows if row["state"] == "running" and row["job"] != BY_HAND])
 
@@ -190,15 +194,39 @@ class Worker:
             # The others notice that the beat has stopped.
             log.warning("worker.cannot_leave", error=error.message)
 
-    def _alone_on_sqlite(self) -> None:
+    def _joins(self, stop: threading.Event) -> bool:
+        """Be known as a worker; False where `stop` came first. On SQLite there is only one.
+
+        Raises:
+            Refused: Another worker has the SQLite database.
+        """
+        heard: dict[str, datetime] = {}
+        while not stop.is_set():
+            with self.workspace.store.transaction() as unit:
+                others = self._others(unit)
+                if not others:
+                    unit.workers.beat(self.name, self.host, self.pid, self.listen, self.workspace.clock.now())
+                    return True
+            other = others[0]
+            if other["host"] == self.host or heard.setdefault(other["name"], other["beat_at"]) != other["beat_at"]:
+                raise Refused(
+                    f"Another worker (process {other['pid']} on {other['host']}) works on this SQLite database.",
+                    hint="Stop it first, or use PostgreSQL, where many workers share the work.",
+                )
+            # A container that was started anew cannot look at the process that it had before.
+            log.warning("worker.waits_for_silence", other=other["name"], last_heard_of=other["beat_at"].isoformat())
+            stop.wait(self.workspace.settings.worker.beat_seconds)
+        return False
+
+    def _others(self, unit: Unit) -> list[Row]:
+        """Workers that have a SQLite database beside this one."""
         if self.workspace.store.engine.dialect.name != "sqlite":
-            return
-        with self.workspace.store.reading() as unit:
-            # A container that was started anew has its host's name and the number that the one before it had.
-            mine = (self.host, self.pid)
-            others = [row for row in unit.workers.listed() if (row["host"], row["pid"]) != mine and self._alive(row)]
-        if others:
-            raise Refused(
-                f"Another worker (process {others[0]['pid']} on {others[0]['host']}) works on this SQLite database.",
-                hint="Stop it first, or use PostgreSQL, where many workers share the work.",
-            )
+            return []
+        # A container that was started anew may have its host's name and the number that the one before it had.
+        mine = (self.host, self.pid)
+        return [row for row in unit.workers.listed() if (row["host"], row["pid"]) != mine and self._alive(row)]
+
+
+def _queue(name: str, at_once: int, total: int, per_minute: int) -> Queue:
+    """A queue by its settings, where 0 is any number; one worker does no more at once than all together."""
+    return Queue(name, min(at_once, total) if total else at_once, total or None, per_minute or None)

@@ -1,5 +1,6 @@
 """A run batch by batch: it stops between batches, goes on anywhere, and what fails is set aside and tried again."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 
@@ -8,6 +9,7 @@ from office import TUESDAY, WEDNESDAY, Office
 
 from touchline.adapters.store import tables
 from touchline.app import schedules
+from touchline.app.ports import Source
 from touchline.app.tasks import Duty
 from touchline.app.work import TAKEOVERS, TRIES, Step, Work
 from touchline.model.errors import SourceUnavailable, StoreUnavailable
@@ -285,6 +287,59 @@ def test_a_run_that_goes_on_too_long_ends_between_batches_and_the_next_one_goes_
     following = small.open()
     through(small.worker(), following)
     assert small.row(following)["counts"]["harvest"]["new"] == ROWS - 40
+
+
+def test_a_run_that_comes_back_while_its_batch_is_under_way_is_left_to_that(small: Shop) -> None:
+    work, key, said = small.worker(), small.open(), list[Step]()
+
+    def comes_back() -> None:
+        work.drop(key)
+        said.append(work.advance(key))
+
+    small.office.points.at("import-before-commit", comes_back)
+    through(work, key)
+    assert said == [Step(more=False, lost=True)]
+    assert small.row(key)["state"] == "done"
+    assert len(small.office.rows(tables.leads)) == ROWS
+
+
+def test_a_file_that_a_person_imports_meanwhile_is_passed_and_the_rest_of_the_run_is_done(small: Shop) -> None:
+    work, key, office = small.worker(), small.open(), small.office
+    assert work.advance(key) == Step(more=True)
+    office.load(small.files[0], until="nurture")
+    through(work, key)
+    row = small.row(key)
+    assert (row["state"], row["error"]) == ("done", None)
+    assert len(office.rows(tables.leads)) == ROWS
+    assert {p["state"] for p in office.rows(tables.prospects)} == {"enrolled"}
+
+
+def test_parts_that_cannot_be_told_end_the_run_with_the_cause(small: Shop) -> None:
+    def sources() -> Iterator[Source]:
+        raise ZeroDivisionError("nobody thought of it")
+        yield from small.files
+
+    small.files = sources()  # type: ignore[assignment]
+    key = small.open()
+    through(small.worker(), key)
+    row = small.row(key)
+    assert (row["state"], row["error"]) == ("failed", "ZeroDivisionError: nobody thought of it")
+
+
+def test_a_batch_that_cannot_even_be_set_aside_leaves_the_rest_its_turn(small: Shop) -> None:
+    office, key = small.office, small.open()
+    small.files = [office.people(ROWS, start=ROWS), *small.files]
+
+    def breaks() -> None:
+        (office.home / small.files[0].describe().name).unlink()
+        raise RuntimeError("broken")
+
+    fails(office, "import-before-commit", RuntimeError("broken"), nth=1, times=TRIES - 1)
+    office.points.at("import-before-commit", breaks, nth=TRIES)
+    through(small.worker(), key)
+    row = small.row(key)
+    assert (row["state"], row["counts"]["harvest"]["new"]) == ("failed", ROWS)
+    assert row["counts"]["batches"] == {"done": 4, "set_aside": 1}
 
 
 def test_a_batch_that_does_not_end_is_seen_from_outside(small: Shop) -> None:

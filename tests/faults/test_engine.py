@@ -1,5 +1,6 @@
 """The durable engine by itself: an id runs once, waits are kept, what has ended can be forgotten, and a stop leaves the rest."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from crew import until
 
 from touchline.app.work import Step
 from touchline.engine import DurableEngine, Queue
+from touchline.model.errors import StoreUnavailable
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -68,6 +70,50 @@ def test_a_stop_leaves_a_run_to_whoever_comes_next(tmp_path: Path, url: str) -> 
         assert two.take_over(lambda: {"two"}) == 1
         until(lambda: two.over([1]), 20, "nobody goes on")
     assert calls[begun:] == ["two"]
+
+
+def test_a_run_that_was_lost_once_is_tried_again_when_it_comes_back(tmp_path: Path, url: str) -> None:
+    calls = list[int]()
+
+    def advance(_: int) -> Step:
+        calls.append(1)
+        return Step(more=len(calls) == 1, lost=len(calls) == 1)
+
+    with engine(tmp_path, url, advance) as one:
+        one.enqueue(1, "batch", 10)
+        until(lambda: one.revive() + len(one.over([1])), 20, "nobody goes on")
+        until(lambda: one.over([1]), 20, "what was lost is never tried again")
+    assert len(calls) == 2
+
+
+def test_a_number_that_comes_again_runs_again_once_its_old_workflow_is_forgotten(tmp_path: Path, url: str) -> None:
+    calls = list[int]()
+
+    def advance(run_id: int) -> Step:
+        calls.append(run_id)
+        return Step(more=False)
+
+    with engine(tmp_path, url, advance) as one:
+        one.enqueue(1, "batch", 10)
+        until(lambda: one.over([1]), 20, "the run does not end")
+        assert one.renew([1, 2]) == 1
+        one.enqueue(1, "batch", 10)
+        until(lambda: one.over([1]), 20, "it does not run again")
+        assert one.renew([]) == 0
+    assert calls == [1, 1]
+
+
+def test_a_queue_whose_database_cannot_be_used_is_told_as_ours_is(tmp_path: Path) -> None:
+    with engine(tmp_path, "sqlite:///touchline.db", lambda _: Step(more=False)) as one:
+        with sqlite3.connect(tmp_path / "touchline.queue.db") as connection:
+            connection.execute("ALTER TABLE workflow_status RENAME TO away")
+        try:
+            for ask in (lambda: one.over([1]), lambda: one.enqueue(1, "batch", 10), one.revive):
+                with pytest.raises(StoreUnavailable, match="queue's database"):
+                    ask()
+        finally:
+            with sqlite3.connect(tmp_path / "touchline.queue.db") as connection:
+                connection.execute("ALTER TABLE away RENAME TO workflow_status")
 
 
 def test_what_a_living_worker_runs_is_not_taken_from_it(tmp_path: Path, url: str) -> None:

@@ -6,6 +6,9 @@ import signal
 import socket
 from pathlib import Path
 
+FIRST_TABLE = 0xEFFFFFFC
+"""Linux's number of the process table of a machine itself (include/linux/proc_ns.h, PROC_PID_INIT_INO)."""
+
 
 def is_alive(pid: int) -> bool:
     """Whether a process with this number runs here; one that has ended and waits for its parent to notice does not."""
@@ -23,15 +26,28 @@ def is_alive(pid: int) -> bool:
         return not Path("/proc/self").exists()
 
 
+def host() -> str:
+    """Where process numbers mean what they mean here: the host's name, and in a container also its process table's.
+
+    Containers may share their host's name, and each has a process 7.
+    """
+    try:
+        table = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # another kind of system
+        table = FIRST_TABLE
+    name = socket.gethostname()
+    return name if table == FIRST_TABLE else f"{name}/{table}"
+
+
 def this_process() -> str:
     """What this process is called in the store: `host:pid`."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{host()}:{os.getpid()}"
 
 
 def has_died(process: str) -> bool:
     """Whether a process that was called so ran here and is gone; of other hosts nobody here can tell."""
-    host, _, pid = process.partition(":")
-    return host == socket.gethostname() and not is_alive(int(pid.partition(":")[0]))
+    where, _, pid = process.partition(":")
+    return where == host() and not is_alive(int(pid.partition(":")[0]))
 
 
 def free_bytes(folder: Path) -> int:

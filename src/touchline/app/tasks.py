@@ -133,9 +133,12 @@ class Harvest:
             self._batches = loading.batches(self._load)
         try:
             return next(self._batches, None)
-        except BaseException:
+        except BaseException as error:
             # The store has the cursor; a load that failed is begun anew behind its last batch.
             self._batches = None
+            if isinstance(error, Refused):
+                # Another process has moved the cursor.
+                self._load = None
             raise
 
     def _begin(self) -> None:

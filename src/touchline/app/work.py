@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, Unit
 from touchline.app.runs import ENDED
 from touchline.app.schedules import upcoming
-from touchline.app.tasks import Bench, Task, tasks
+from touchline.app.tasks import Bench, Change, Task, tasks
 from touchline.model.errors import Permanent, Refused, StoreUnavailable, TouchlineError, Transient
 
 log = structlog.get_logger(__name__)
@@ -64,6 +65,7 @@ class Work:
         self._bench, self._longest = bench, longest
         self._open: dict[int, _Open] = {}
         self._begun: dict[int, float] = {}
+        self._turn = Lock()
 
     def under_way(self) -> dict[int, float]:
         """Runs with a batch that has begun and not ended, and for how many seconds. Safe to ask from any thread."""
@@ -72,19 +74,29 @@ class Work:
 
     def advance(self, run_id: int) -> Step:
         """Do one batch of a run. What it does is kept as a whole or not at all, and calling again is always safe."""
-        try:
+        with self._turn:
+            if run_id in self._begun:
+                # It was taken from this process, which had been silent, and came back to it; its batch is under way.
+                return Step(more=False, lost=True)
             self._begun[run_id] = self._bench.seconds()
+        try:
             return self._advance(run_id)
         except StoreUnavailable as error:
             # Nothing can be written down now. The run waits until the database is back, however long that takes.
             log.warning("run.waits", run=run_id, error=error.message)
-            self.drop(run_id)
+            self._forget(run_id)
             return Step(more=True, wait=LONGEST_WAIT / 3)
         finally:
             self._begun.pop(run_id, None)
 
     def drop(self, run_id: int) -> None:
-        """Forget what is held in memory of a run."""
+        """Forget what is held in memory of a run, unless a batch of it is under way here."""
+        with self._turn:
+            if run_id in self._begun:
+                return
+        self._forget(run_id)
+
+    def _forget(self, run_id: int) -> None:
         held = self._open.pop(run_id, None)
         if held is not None and held.task is not None:
             held.task.close()
@@ -95,7 +107,7 @@ class Work:
             row = unit.runs.get(run_id, lock=True)
             gate = self._gate(unit, row, outside)
         if row is None or gate is not None:
-            self.drop(run_id)
+            self._forget(run_id)
             return gate or Step(more=False)
         run = self._open.get(run_id)
         if run is None:
@@ -128,7 +140,7 @@ class Work:
             with run.outside.store.transaction() as unit:
                 said = str(error) if isinstance(error, TouchlineError) else f"{type(error).__name__}: {error}"
                 unit.runs.set(run_id, state="failed", finished_at=run.outside.clock.now(), error=said)
-            self.drop(run_id)
+            self._forget(run_id)
             return Step(more=False)
         return None
 
@@ -177,9 +189,9 @@ class Work:
             return self._failed(run_id, run, task, error)
         if counts is None:
             return None
-        self._write(run_id, run, task.stage, "done", counts, attempts=run.failures + 1)
+        told = self._write(run_id, run, task, "done", counts, attempts=run.failures + 1)
         run.failures = 0
-        return Step(more=True)
+        return Step(more=told, lost=not told)
 
     def _failed(self, run_id: int, run: _Open, task: Task, error: Exception) -> Step:
         """Try again later, or set the batch aside."""
@@ -190,27 +202,40 @@ class Work:
         hopeless = isinstance(error, Permanent) and not isinstance(error, Refused)
         if run.failures < TRIES and not hopeless:
             return Step(more=True, wait=min(FIRST_WAIT * 3 ** (run.failures - 1), LONGEST_WAIT))
-        passed = None if hopeless or isinstance(error, Transient) else task.set_aside()
+        try:
+            passed = None if hopeless or isinstance(error, Transient) else task.set_aside()
+        except StoreUnavailable:
+            raise
+        except Exception as again:
+            log.warning("batch.cannot_be_set_aside", run=run_id, stage=task.stage, exc_info=again)
+            passed = None
         place, counts = passed or (None, {})
-        self._write(run_id, run, task.stage, "set_aside", counts, attempts=run.failures, error=said, place=place)
+        told = self._write(run_id, run, task, "set_aside", counts, attempts=run.failures, error=said, place=place)
         run.failures = 0
+        if not told:
+            return Step(more=False, lost=True)
         if passed is None:
             task.close()
             return self._next(run_id, run) or Step(more=True)
         return Step(more=True)
 
-    def _write(self, run_id: int, run: _Open, stage: str, state: str, counts: dict[str, Any], **values: Any) -> None:
-        """Write a batch down and add it to its run."""
+    def _write(self, run_id: int, run: _Open, task: Task, state: str, counts: dict[str, Any], **values: Any) -> bool:
+        """Write a batch down and add it to its run; False where whoever has taken the run over does so."""
+        stage = task.stage
         now, taken = run.outside.clock.now(), run.outside.stopwatch.taken()
         seconds = taken.pop("batch", 0.0)
         with run.outside.store.transaction() as unit:
             row = unit.runs.get(run_id, lock=True)
             assert row is not None
             worker = self._bench.worker
+            if isinstance(task, Change) and row["worker"] != worker:
+                # Who takes a bulk action over tells what was done before and not told.
+                return False
             unit.runs.add_batch(run_id, stage, state, now, counts=counts, seconds=seconds, worker=worker, **values)
             whole = {stage: counts, "batches": {state: 1}, "seconds": taken}
             # Only deaths without a batch between them speak against the run.
             unit.runs.set(run_id, stage=stage, counts=summed(row["counts"], whole), takeovers=0)
+        return True
 
     def _finish(self, run_id: int, run: _Open) -> None:
         with run.outside.store.transaction() as unit:
@@ -222,7 +247,7 @@ class Work:
             error = f"{len(aside)} batches set aside, the last: {aside[-1]['error']}" if aside else None
             now = run.outside.clock.now()
             unit.runs.set(run_id, state="failed" if failed else "done", finished_at=now, error=error)
-        self.drop(run_id)
+        self._forget(run_id)
         log.info("run.ended", run=run_id, state="failed" if failed else "done", error=error)
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from touchline.app.ports import Row
     from touchline.wiring import Workspace
 
+LAST_SECONDS = 4
+"""What a process that is told to stop has beyond `worker.stop_seconds` to say that it leaves."""
+
 runs = typer.Typer(help="What has run, what it did, and what to do about it.", no_args_is_help=True)
 Run = Annotated[int, typer.Argument(min=1, max=LARGEST, help="Number of the run.")]
 
@@ -86,8 +89,16 @@ def _work(
 
     _ = ws.watch  # An address of an alert that cannot be used is told now, not when it is needed.
     stop, code = threading.Event(), 0
+
+    def told(*_: object) -> None:
+        stop.set()
+        # Whatever stands still, such as a database that does not answer: the process ends in time.
+        last = threading.Timer(ws.settings.worker.stop_seconds + LAST_SECONDS, os._exit, (0,))
+        last.daemon = True
+        last.start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, told)
     worker = Worker(ws, listen)
     try:
         worker.run(stop, ready)
