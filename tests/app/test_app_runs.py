@@ -8,8 +8,8 @@ from office import MONDAY, TUESDAY, WEDNESDAY, Office
 from touchline.adapters.sources.csv import CsvSource
 from touchline.adapters.store import tables
 from touchline.app.ports import StoredCampaign
-from touchline.app.runs import LONGEST, RunResult, bury, history, run
-from touchline.model.errors import InvalidInput, Misconfigured, NotFound
+from touchline.app.runs import LONGEST, RunResult, bury, cancel, history, run
+from touchline.model.errors import InvalidInput, Misconfigured, NotFound, Refused
 from touchline.stages import STAGES
 
 
@@ -94,6 +94,31 @@ def test_a_run_whose_process_was_killed_is_told_to_have_failed(either: Office) -
     assert (newest["state"], newest["finished_at"]) == ("failed", either.now + LONGEST)
     assert "its process was killed" in newest["error"]
     assert bury(either.store, lambda _: True, either.now) == 0
+
+
+def test_a_run_by_hand_is_ended_where_it_is_and_cannot_be_cancelled_from_elsewhere(office: Office) -> None:
+    office.apply()
+    said = list[str]()
+
+    def cancelled() -> None:
+        with pytest.raises(Refused) as refused:
+            cancel(office.outside, 1, "mara")
+        said.append(str(refused.value))
+
+    office.points.at("import-after-commit", cancelled)
+    go(office, office.people(3), until="nurture")
+    assert len(said) == 1
+    assert "Ctrl-C" in said[0]
+    assert history(office.outside, 1)[0]["state"] == "done"
+
+
+def test_a_file_that_cannot_be_read_keeps_nobody_else_waiting(office: Office) -> None:
+    office.apply()
+    with pytest.raises(InvalidInput):
+        go(office, office.csv(header="No,Such,Columns"), office.people(2), until="nurture")
+    (row,) = history(office.outside, 10)
+    assert (row["state"], len(row["counts"]["imports"])) == ("failed", 1)
+    assert {prospect["state"] for prospect in office.rows(tables.prospects)} == {"enrolled"}
 
 
 def test_notes_say_each_thing_once(office: Office) -> None:

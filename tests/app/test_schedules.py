@@ -349,6 +349,15 @@ def test_a_clock_that_ran_ahead_blocks_a_schedule_until_it_is_resumed(office: Of
     assert [run["slot"] for run in tick(office)] == ["2027-03-10"]
 
 
+def test_intervals_go_on_by_themselves_after_a_clock_that_ran_ahead(either: Office) -> None:
+    (run,) = tick(either, datetime(2099, 1, 1, 3, tzinfo=UTC), job="health")
+    end(either, run)
+    (run,) = tick(either, OPENING, job="health")
+    end(either, run)
+    assert tick(either, OPENING + timedelta(seconds=30), job="health") == []
+    assert len(tick(either, OPENING + timedelta(seconds=60), job="health")) == 1
+
+
 def test_a_slot_that_a_clock_set_back_shows_again_keeps_its_one_run(either: Office) -> None:
     for day in range(3):
         end(either, tick(either, OPENING + timedelta(days=day))[0])

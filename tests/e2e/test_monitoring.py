@@ -105,6 +105,15 @@ def test_without_addresses_a_test_message_says_where_they_belong(sqlite_world: W
     assert "[alerts] urls" in done.err
 
 
+def test_what_works_by_itself_does_not_start_with_an_address_that_cannot_be_used(sqlite_world: World) -> None:
+    sqlite_world.run("init", "--yes")
+    wrong = {"TOUCHLINE_ALERTS__URLS": f'["nonsense://{SECRET}"]'}
+    for command in (("worker",), ("serve", "--port", "0")):
+        done = sqlite_world.run(*command, code=78, **wrong)
+        assert "alerts.urls: address 1 of 1" in done.err
+        assert SECRET not in done.out + done.err
+
+
 def test_a_fault_among_the_addresses_is_told_without_showing_them(sqlite_world: World) -> None:
     sqlite_world.run("init", "--yes")
     broken = f'[alerts]\nurls = "{SECRET}"\n'

@@ -4,16 +4,21 @@ import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
-from crew import Crew, until
+from crew import QUICK, Crew, until
 
+from touchline.adapters.machine import is_alive
 from touchline.adapters.store.store import Store
 from touchline.app import schedules
 from touchline.app.ports import Row
+from touchline.cli.work import LAST_SECONDS
 from touchline.settings import Worker
 from world import World
 
@@ -215,6 +220,77 @@ def test_a_second_worker_on_sqlite_is_refused(sqlite_world: World) -> None:
     finally:
         crew.close()
         store.close()
+
+
+def elsewhere(store: Store, heard: datetime) -> None:
+    with store.transaction() as unit:
+        unit.workers.beat("before", "this-container/7", 7, ["batch"], heard)
+
+
+def test_on_sqlite_a_worker_that_cannot_be_looked_at_is_waited_for_until_it_has_been_silent(
+    sqlite_world: World,
+) -> None:
+    crew, store = Crew(sqlite_world), Store(sqlite_world.database_url, sqlite_world.home)
+    try:
+        names = set_up(sqlite_world, 1)
+        sqlite_world.run("schedule", "run-now", f"daily:{names[0]}", now="")
+        elsewhere(store, datetime.now(UTC))
+        crew.start()
+        until(lambda: "worker.waits_for_silence" in crew.logs(), 30, "it does not wait")
+        until(lambda: set(states(store)) == {"done"}, 60, "it does not begin")
+    finally:
+        crew.close()
+        store.close()
+
+
+def test_on_sqlite_a_worker_that_is_heard_of_again_is_alive(sqlite_world: World) -> None:
+    crew = Crew(sqlite_world, TOUCHLINE_WORKER__TAKE_OVER_SECONDS="20")
+    store = Store(sqlite_world.database_url, sqlite_world.home)
+    try:
+        set_up(sqlite_world, 1)
+        elsewhere(store, datetime.now(UTC))
+        refused = crew.start()
+        until(lambda: "worker.waits_for_silence" in crew.logs(), 30, "it does not wait")
+        elsewhere(store, datetime.now(UTC))
+        until(lambda: not is_alive(refused), 30, "it does not give up")
+        crew.members.remove(refused)
+        assert "Another worker (process 7 on this-container/7)" in crew.logs()
+        with store.reading() as unit:
+            assert [row["name"] for row in unit.workers.listed()] == ["before"]
+    finally:
+        crew.close()
+        store.close()
+
+
+def test_a_process_that_is_told_to_stop_ends_in_time_whatever_its_batch_waits_for(sqlite_world: World) -> None:
+    world, store = sqlite_world, Store(sqlite_world.database_url, sqlite_world.home)
+    names = set_up(world, 1)
+    world.run("schedule", "run-now", f"daily:{names[0]}", now="")
+    with closing(store), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        waits = {
+            "TOUCHLINE_DNS__NAMESERVERS": f'["127.0.0.1:{silent.getsockname()[1]}"]',
+            "TOUCHLINE_DNS__TIMEOUT": "60",
+            "TOUCHLINE_WORKER__STOP_SECONDS": "1",
+        }
+        command = [sys.executable, "-m", "touchline", "worker"]
+        # A real process with an interpreter of its own: at its end that waits for every thread.
+        process = subprocess.Popen(command, env=world.environment | QUICK | waits, cwd=world.home)
+        try:
+            until(lambda: states(store).get("running"), 60, "nothing begins")
+            time.sleep(0.5)
+            process.terminate()
+            assert process.wait(1 + LAST_SECONDS + 10) == 0
+        finally:
+            process.kill()
+    crew = Crew(world)
+    try:
+        crew.start()
+        with closing(Store(world.database_url, world.home)) as store:
+            until(lambda: set(states(store)) == {"done"}, 60, "nobody goes on")
+            check(world, store, names, 1)
+    finally:
+        crew.close()
 
 
 def test_a_worker_whose_batch_hangs_stops_and_the_next_one_goes_on(sqlite_world: World) -> None:
