@@ -63,6 +63,7 @@ class Workspace:
         store = self.database
         present, needed = store.revision()
         if present != needed:
+            store.refuse_newer(present)
             raise Misconfigured(
                 f"The database {store.place} is not set up for this version.", hint="Run: touchline init"
             )

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from world import TUESDAY, World
+from world import CAMPAIGN, TUESDAY, World
 
 DAILY = "daily:spring"
 
@@ -21,6 +21,27 @@ def refused(world: World, *argv: str, code: int) -> str:
     assert done.out == ""
     assert "Traceback" not in done.err
     return done.err
+
+
+def test_what_a_run_by_hand_did_is_told(sqlite_world: World) -> None:
+    sqlite_world.set_up()
+    sqlite_world.leads(3)
+    sqlite_world.apply(CAMPAIGN.replace("[sender]", '[[sources]]\npath = "leads.csv"\n\n[sender]', 1))
+    sqlite_world.run("run", "-c", "spring", "--until", "nurture")
+    said = sqlite_world.run("runs", "show", "1").out
+    assert "did       3 new" in said
+    assert "batch" not in said
+    assert "3 new" in sqlite_world.run("runs", "list").out
+
+
+def test_a_database_of_a_newer_version_is_left_alone(sqlite_world: World) -> None:
+    sqlite_world.set_up()
+    with closing(sqlite3.connect(sqlite_world.home / "touchline.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    for command in (("serve",), ("init", "--yes"), ("runs", "list")):
+        done = sqlite_world.run(*command, code=78)
+        assert "was set up by a newer Touchline: it is at 9999" in done.err
+        assert "Install that version." in done.err
 
 
 def test_the_list_shows_what_starts_by_itself_when_in_its_own_zone_and_in_utc(ready: World) -> None:

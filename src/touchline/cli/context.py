@@ -139,6 +139,6 @@ def listening(host: str, port: int) -> "socket.socket":
         made.listen(128)
     except OSError as error:
         raise Misconfigured(
-            f"{host}:{port} cannot be listened on: {error.strerror}.", hint="Choose another --port."
+            f"{host}:{port} cannot be listened on: {error.strerror}.", hint="Choose another --host or --port."
         ) from None
     return made

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -149,7 +150,11 @@ def _took(row: "Row") -> str:
 def _did(row: "Row") -> str:
     """The counts in a few words."""
     counts = row["counts"]
-    found = [f"{count} {what}" for what, count in counts.get("harvest", {}).items() if count]
+    # A run by hand keeps each of its imports, a worker's the sum.
+    harvested = Counter(counts.get("harvest", {}))
+    for one in counts.get("imports", ()):
+        harvested.update(one["counts"])
+    found = [f"{count} {what}" for what, count in harvested.items() if count]
     judged = counts.get("judge", {}).get("prospects") or (counts.get("judged") if row["job"] == "run" else None)
     if judged:
         found.append(f"{judged} judged")
@@ -176,12 +181,16 @@ def show(context: typer.Context, run: Run, json: Json = False) -> None:
         order, of = row["payload"]["order"], row["payload"]["selection"]
         print(f"  decision  {order['action']} {row['payload']['count']:,} leads, by {plain(order['by'])}")
         print(f"  where     {plain(of['where'] or 'all')}")
+    if did := _did(row):
+        print(f"  did       {plain(did)}")
     for name in ("queued_at", "started_at", "stop_at", "finished_at"):
         if row[name] is not None:
             print(f"  {name.removesuffix('_at'):<9} {plain(row[name])} UTC")
     parts = sorted(row["counts"].get("seconds", {}).items(), key=lambda part: -part[1])
     if parts:
         print("  seconds   " + ", ".join(f"{plain(name)} {seconds:.2f}" for name, seconds in parts))
+    if not batches:
+        return
     print_table(
         ["batch", "stage", "state", "seconds", "attempts", "counts", "error"],
         [

@@ -288,7 +288,7 @@ def unidentified(columns: Columns, where: str) -> InvalidInput:
     """The error for a file whose columns do not tell who a lead is."""
     return InvalidInput(
         f"No column of {where} says who a lead is; it has: {_listed(columns.names)}.",
-        hint='Needed is an e-mail address, a profile URL, an id, or a name and a company. Name one with --map email="HEADER".',
+        hint='Needed is an e-mail address, a profile URL, an id, or a name and a company. Name one in the file, or as `touchline import` loads it with --map email="HEADER".',
     )
 
 

@@ -25,6 +25,7 @@ from touchline.adapters.store.search import Search
 from touchline.adapters.store.suppressions import MxAnswers, Suppressions
 from touchline.adapters.store.touches import Touches
 from touchline.adapters.store.views import Views
+from touchline.model.errors import Misconfigured
 
 
 class Unit:
@@ -183,8 +184,13 @@ class Store:
             yield Unit(connection)
 
     def migrate(self) -> tuple[str | None, str]:
-        """Bring the tables to the present revision; gives the one before and the one after."""
+        """Bring the tables to the present revision; gives the one before and the one after.
+
+        Raises:
+            Misconfigured: A newer version has been here.
+        """
         with transaction(self.engine) as connection:
+            self.refuse_newer(migrate.revision(connection))
             before = migrate.upgrade(connection)
             after = migrate.revision(connection)
             assert after is not None
@@ -194,6 +200,19 @@ class Store:
         """The database's revision (None: not set up) and the one this version of Touchline needs."""
         with transaction(self.engine, reading=True) as connection:
             return migrate.revision(connection), migrate.head()
+
+    def refuse_newer(self, present: str | None) -> None:
+        """Do nothing, unless the database is at a revision that this version does not know.
+
+        Raises:
+            Misconfigured: It is.
+        """
+        if present is not None and present > migrate.head():
+            raise Misconfigured(
+                f"The database {self.place} was set up by a newer Touchline: it is at {present}, and this one knows "
+                f"{migrate.head()}.",
+                hint="Install that version.",
+            )
 
     def close(self) -> None:
         """Return every connection."""
