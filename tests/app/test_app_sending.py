@@ -11,7 +11,7 @@ from office import AGAIN, ANN, EVERYONE, HELLO, MARA, MONDAY, TUESDAY, WEDNESDAY
 
 from touchline.adapters.store import tables
 from touchline.app import campaigns, outbox
-from touchline.app.claims import recover
+from touchline.app.claims import LOOK, recover
 from touchline.app.leads import replied
 from touchline.app.letters import OptOut
 from touchline.app.sending import BACK_OFF, CLAIM, LOST_IN_A_ROW, may_send, no_such_mailbox, send_due
@@ -482,6 +482,17 @@ def test_an_answer_that_comes_while_the_message_leaves_ends_the_sequence(office:
 
 
 # the window
+
+
+@pytest.mark.parametrize("told", ["to stop", "nothing, but it takes long"])
+def test_very_many_touches_outside_the_window_keep_a_worker_from_nothing(office: Office, told: str) -> None:
+    ready(office, 3 * CLAIM)
+    office.now = datetime(2027, 3, 12, 20, tzinfo=UTC)
+    stop = threading.Event()
+    office.points.at("claimed", stop.set if told == "to stop" else lambda: office.later(seconds=LOOK.seconds + 1))
+    counts = send_due(replace(office.post(), ending=stop.is_set), office.stored(), None)
+    assert counts == {"postponed": CLAIM}
+    assert office.send() == {"postponed": 2 * CLAIM}
 
 
 def test_a_touch_outside_the_window_is_postponed_into_the_next_one(office: Office) -> None:
