@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from office import ANN, MARA, TUESDAY, WEDNESDAY, Office
 
-from touchline.app import schedules
+from touchline.app import runs, schedules
 from touchline.app.doctor import LOW_DISK, NO_DISK
 from touchline.app.health import IN_A_ROW, LATE, LEVELS, RETRIED, SILENT, Finding, Health, Signs, health, judge
+from touchline.app.work import TRIES
 from touchline.sim.smtp_server import Fault
 
 NOON = datetime.fromisoformat("2027-03-09T12:00:00+00:00")
@@ -158,6 +159,35 @@ def test_a_run_that_waits_for_a_worker_for_more_than_ten_minutes_ages() -> None:
     assert found.findings[0].reason.startswith("run 8 waits")
 
 
+def aside(number: int, stage: str = "harvest", **values: Any) -> dict[str, Any]:
+    """A batch that was set aside."""
+    given = {"run_id": number, "stage": stage, "place": {"import": 1, "rows": 40}, "counts": {"rejected": 40}}
+    return given | {"error": "odd", "job": "daily", "schedule": "daily:spring"} | values
+
+
+def test_a_batch_that_was_set_aside_is_told_for_each_run_with_its_rows_and_the_command() -> None:
+    found = judged(states="d", aside=[aside(12), aside(11), aside(11, place={"rows": 1_200})])
+    assert found.scopes["daily:spring"] == "degraded"
+    assert {one.key: (one.reason, one.hint) for one in found.findings} == {
+        "daily:spring: run 12": (
+            "1 batch of run 12 (40 rows) was set aside and waits: odd",
+            "touchline runs retry 12",
+        ),
+        "daily:spring: run 11": (
+            "2 batches of run 11 (1,240 rows) were set aside and wait: odd",
+            "touchline runs retry 11",
+        ),
+    }
+    by_hand = only(judged(aside=[aside(3, "change", schedule=None, job="change", place={}, counts={"set_aside": 1})]))
+    assert (by_hand.scope, by_hand.reason) == ("change", "1 batch of run 3 (1 row) was set aside and waits: odd")
+
+
+def test_leads_that_were_passed_over_are_told_until_a_later_run_has_judged_them() -> None:
+    passed = aside(100, "judge", place={"after": 0, "prospects": 7})
+    assert "(7 rows)" in only(judged(states="d", aside=[passed])).reason
+    assert judged(ended={1: [run(101), run(100)]}, aside=[passed]).level == "healthy"
+
+
 def test_active_schedules_without_a_worker_that_was_heard_of_within_a_minute_are_a_failure() -> None:
     assert judged(workers=alive(SILENT)).level == "healthy"
     assert judged(workers=[*alive(timedelta(hours=1)), *alive()]).level == "healthy"
@@ -218,6 +248,15 @@ def went(office: Office, key: int, state: str, error: str | None = None) -> None
         unit.runs.set(key, state=state, started_at=office.now, finished_at=office.now, error=error)
 
 
+def boom() -> None:
+    raise ValueError("odd")
+
+
+def unfinished(office: Office) -> list[int]:
+    with office.store.reading() as unit:
+        return [row["id"] for row in unit.runs.unfinished()]
+
+
 def begin(office: Office) -> None:
     """A campaign with its schedules, and a worker."""
     office.apply()
@@ -243,6 +282,27 @@ def test_failing_days_become_failed_and_a_retry_by_hand_that_succeeds_makes_it_h
         assert key is not None
         went(either, key, "done")
     assert health(either.store, either.now).scopes["daily:spring"] == "healthy"
+
+
+def test_rows_that_were_set_aside_are_told_until_a_retry_takes_them_up(either: Office) -> None:
+    either.now = TUESDAY - timedelta(hours=3)
+    begin(either)
+    for row in schedules.start_due(either.store, either.now):
+        if row["job"] != "daily":
+            went(either, row["id"], "done")
+    (key,) = unfinished(either)
+    for nth in range(2, 2 + TRIES):
+        either.points.at("import-before-commit", boom, nth)
+    work = either.worker("one", [either.people(130)])
+    assert health(either.store, either.now).level == "healthy"
+    while work.advance(key).more:
+        pass
+    worker(either)
+    told = only(health(either.store, either.now))
+    assert (told.scope, told.level, told.hint) == ("daily:spring", "degraded", f"touchline runs retry {key}")
+    assert told.reason.startswith(f"1 batch of run {key} (40 rows) was set aside and waits: ")
+    runs.retry(either.outside, key)
+    assert health(either.store, either.now).level == "healthy"
 
 
 def test_a_run_of_another_campaign_or_one_that_a_person_cancelled_mends_nothing(either: Office) -> None:

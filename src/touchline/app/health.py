@@ -25,6 +25,8 @@ MISSED = timedelta(days=1)
 """An opening that nobody has looked at for so long is missed: the dead man's switch."""
 SILENT = timedelta(seconds=60)
 """A worker that has not been heard of for so long is taken for dead."""
+ASIDE = 1000
+"""So many batches that were set aside are looked at, the newest first."""
 RETRIED = timedelta(hours=1)
 """A mailbox in error that nobody has tried again for so long after its time has nothing to send."""
 
@@ -71,6 +73,7 @@ class Signs:
         schedules: Schedules that start something, with `since`: what opened before has been looked at.
         ended: The newest runs of each schedule that have come to an end of their own, by its key, the newest first.
         unfinished: Runs that are queued or running.
+        aside: Batches that were set aside and wait to be tried again, of runs that have ended.
         workers: Workers with their last sign of life.
         failing: Mailboxes in error.
         uncertain: Touches of unknown fate.
@@ -81,6 +84,7 @@ class Signs:
     schedules: list[Row] = field(default_factory=list)
     ended: dict[int, list[Row]] = field(default_factory=dict)
     unfinished: list[Row] = field(default_factory=list)
+    aside: list[Row] = field(default_factory=list)
     workers: list[Row] = field(default_factory=list)
     failing: list[Row] = field(default_factory=list)
     uncertain: int = 0
@@ -113,6 +117,7 @@ def signs(unit: Unit, now: datetime, breaches: list[tuple[int, str]], free_bytes
         schedules=schedules,
         ended={row["id"]: unit.gauges.ended(row["id"], LAST_RUNS) for row in schedules},
         unfinished=unit.runs.unfinished(),
+        aside=unit.gauges.aside(ASIDE),
         workers=unit.workers.listed(),
         failing=unit.gauges.failing(now - RETRIED),
         uncertain=unit.gauges.uncertain(),
@@ -124,7 +129,14 @@ def signs(unit: Unit, now: datetime, breaches: list[tuple[int, str]], free_bytes
 def judge(seen: Signs, now: datetime) -> Health:
     """Judge what was read."""
     found = [finding for row in seen.schedules for finding in (*_runs(seen, row), *_time(seen, row, now))]
-    found += [*_queue(seen, now), *_workers(seen, now), *_mailboxes(seen), *_touches(seen), *_suppression(seen)]
+    found += [
+        *_aside(seen),
+        *_queue(seen, now),
+        *_workers(seen, now),
+        *_mailboxes(seen),
+        *_touches(seen),
+        *_suppression(seen),
+    ]
     found += [*_disk(seen)]
     scopes = [row["name"] for row in seen.schedules] + ["workers", "mailboxes", "touches", "suppression", "disk"]
     scopes += sorted({finding.scope for finding in found} - set(scopes))
@@ -174,6 +186,30 @@ def waiting(schedule: Row, now: datetime) -> timedelta:
     return now - (min(opening, first.opens_at) if first is not None else opening)
 
 
+def _aside(seen: Signs) -> Iterator[Finding]:
+    """Whether something that was left out waits for a person."""
+    newest = {runs[0]["id"] for runs in seen.ended.values() if runs}
+    waiting: dict[int, list[Row]] = {}
+    for batch in seen.aside:
+        # The next run judges whom this one passed over; nobody but a person brings rows of a file back.
+        if batch["stage"] != "judge" or batch["run_id"] in newest:
+            waiting.setdefault(batch["run_id"], []).append(batch)
+    for run, batches in waiting.items():
+        rows = sum(_rows(batch) for batch in batches)
+        one = len(batches) == 1
+        reason = (
+            f"{_many(len(batches), 'batch', 'batches')} of run {run} ({_many(rows, 'row')}) "
+            f"{'was' if one else 'were'} set aside and {'waits' if one else 'wait'}: {_said(batches[0]['error'])}"
+        )
+        scope = batches[0]["schedule"] or batches[0]["job"]
+        yield _finding(scope, f"run {run}", "degraded", reason, f"touchline runs retry {run}")
+
+
+def _rows(batch: Row) -> int:
+    place, counts = batch["place"], batch["counts"]
+    return int(place.get("rows") or place.get("prospects") or counts.get("set_aside", 0))
+
+
 def _queue(seen: Signs, now: datetime) -> Iterator[Finding]:
     oldest: dict[str, Row] = {}
     for run in seen.unfinished:
@@ -220,6 +256,11 @@ def _disk(seen: Signs) -> Iterator[Finding]:
 
 def _finding(scope: str, matter: str, level: Level, reason: str, hint: str) -> Finding:
     return Finding(f"{scope}: {matter}", scope, level, reason, hint)
+
+
+def _many(number: int, one: str, several: str = "") -> str:
+    """A number with its noun."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
 def _said(error: str | None) -> str:
