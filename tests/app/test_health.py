@@ -139,6 +139,28 @@ def test_an_interval_that_nobody_looked_at_is_late() -> None:
     assert judged(schedules=[row | {"last_slot": "2027-03-09T12:00:00Z", "since": NOON}]).level == "healthy"
 
 
+@pytest.mark.parametrize(
+    ("timing", "last_slot", "until"),
+    [
+        (DAILY, "2027-04-01", "2027-04-02 02:00"),
+        (DAILY | {"zone": "Asia/Tokyo", "days": ["mon"]}, "2027-04-01", "2027-04-04 17:00"),
+        ({"every": 60}, "2027-04-01T10:00:00Z", "2027-04-01 10:01"),
+    ],
+)
+def test_a_schedule_that_a_clock_which_was_ahead_has_left_in_the_future_has_failed(
+    timing: dict[str, Any], last_slot: str, until: str
+) -> None:
+    row = schedule(timing=timing, last_slot=last_slot, job="send" if "every" in timing else "daily")
+    told = only(judged(schedules=[row]))
+    assert (told.key, told.level) == ("daily:spring: time", "failed")
+    assert told.reason.startswith(f"stands still until {until} UTC because its last slot lies in the future")
+    assert told.hint == "touchline schedule resume daily:spring"
+
+
+def test_a_slot_that_is_next_is_not_in_the_future() -> None:
+    assert judged(schedules=[schedule(last_slot="2027-03-10")]).level == "healthy"
+
+
 def test_an_opening_that_waits_for_the_run_before_says_so() -> None:
     row = schedule(last_slot="2027-03-08", since=NOON - timedelta(hours=30))
     reason = only(judged(schedules=[row], unfinished=[run(8, "running")])).reason
@@ -341,6 +363,21 @@ def test_a_paused_schedule_and_one_of_a_paused_campaign_are_not_looked_at(either
     with either.store.transaction() as unit:
         unit.campaigns.set(either.stored().id, either.now, state="paused")
     assert "daily:spring" not in health(either.store, either.now).scopes
+
+
+def test_the_command_that_is_named_mends_a_schedule_that_stands_still(either: Office) -> None:
+    begin(either)
+    today, either.now = either.now, either.now + timedelta(days=30)
+    for row in schedules.start_due(either.store, either.now):
+        went(either, row["id"], "done")
+    either.now = today
+    told = [one for one in health(either.store, today).findings if one.key.endswith(": time")]
+    assert "daily:spring" in {one.scope for one in told}
+    for one in told:
+        schedules.resume(either.store, one.hint.removeprefix("touchline schedule resume "), today)
+    assert health(either.store, today).level == "healthy"
+    either.now += timedelta(days=1)
+    assert "daily:spring" in {row["schedule"] for row in schedules.start_due(either.store, either.now)}
 
 
 def test_a_campaign_that_starts_again_after_weeks_has_missed_nothing(either: Office) -> None:

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from touchline.app.doctor import LOW_DISK, NO_DISK
 from touchline.app.history import tally
 from touchline.app.ports import Row, Store, Unit
-from touchline.app.schedules import due, upcoming
+from touchline.app.schedules import due, is_ahead, timing_of, upcoming
+from touchline.model.timing import Daily
 
 Level = Literal["healthy", "degraded", "failed"]
 LEVELS: tuple[Level, ...] = ("healthy", "degraded", "failed")
@@ -115,7 +117,11 @@ def signs(unit: Unit, now: datetime, breaches: list[tuple[int, str]], free_bytes
     ]
     return Signs(
         schedules=schedules,
-        ended={row["id"]: unit.gauges.ended(row["id"], LAST_RUNS) for row in schedules},
+        # Runs of a clock that was ahead would stay the newest until that time comes.
+        ended={
+            row["id"]: [run for run in unit.gauges.ended(row["id"], LAST_RUNS) if run["queued_at"] <= now]
+            for row in schedules
+        },
         unfinished=unit.runs.unfinished(),
         aside=unit.gauges.aside(ASIDE),
         workers=unit.workers.listed(),
@@ -160,6 +166,13 @@ def _runs(seen: Signs, row: Row) -> Iterator[Finding]:
 
 def _time(seen: Signs, row: Row, now: datetime) -> Iterator[Finding]:
     """Whether the schedule is on time."""
+    if is_ahead(row, now):
+        reason = (
+            f"stands still until {_resumes(row):%Y-%m-%d %H:%M} UTC because its last slot lies in the future; "
+            "the clock was ahead"
+        )
+        yield _finding(row["name"], "time", "failed", reason, f"touchline schedule resume {row['name']}")
+        return
     mine = [run for run in seen.unfinished if run["schedule_id"] == row["id"]]
     waited = waiting(row, now)
     if waited > LATE:
@@ -173,6 +186,17 @@ def _time(seen: Signs, row: Row, now: datetime) -> Iterator[Finding]:
     if newest is not None and newest["late"]:
         look = f"touchline runs show {newest['id']}"
         yield _finding(row["name"], "time", "degraded", "its last run began after its window", look)
+
+
+def _resumes(schedule: Row) -> datetime:
+    """The first opening behind the newest slot, which lies in the future."""
+    timing, slot = timing_of(schedule), schedule["last_slot"]
+    if isinstance(timing, Daily):
+        # Days on which the window does not open have no slot to ask for.
+        newest = datetime.combine(datetime.fromisoformat(slot), time.max, ZoneInfo(timing.zone))
+    else:
+        newest = datetime.fromisoformat(slot)
+    return timing.following(newest).opens_at
 
 
 def waiting(schedule: Row, now: datetime) -> timedelta:
