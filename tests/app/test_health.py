@@ -69,17 +69,21 @@ def test_where_all_is_well_everything_looked_at_is_named() -> None:
     [
         ("d", "healthy"),
         ("f", "degraded"),
-        ("fd", "healthy"),  # half of them succeed
+        ("fd", "degraded"),
+        ("fdddddddddd", "degraded"),
+        ("df", "healthy"),  # half of them succeed
         ("dfffffdddd", "healthy"),
         ("dffffffddd", "degraded"),
-        ("ffddd", "healthy"),
+        ("ffddd", "degraded"),
+        ("dffdd", "healthy"),
+        ("ufddd", "healthy"),
         ("fff", "failed"),
         ("fffddddddd", "failed"),
         ("uuuuuuuuuu", "healthy"),  # the window closed, and the next run goes on
         ("ufff", "degraded"),
     ],
 )
-def test_fewer_than_half_of_the_last_runs_is_degraded_and_three_failures_in_a_row_are_failed(
+def test_a_night_that_failed_and_fewer_than_half_of_the_last_runs_are_degraded_and_three_failures_in_a_row_are_failed(
     states: str, level: str
 ) -> None:
     found = judged(states=states)
@@ -87,6 +91,18 @@ def test_fewer_than_half_of_the_last_runs_is_degraded_and_three_failures_in_a_ro
     if level != "healthy":
         assert "boom" in only(found).reason
         assert only(found).hint == f"touchline runs show {100 - states.index('f')}"
+
+
+@pytest.mark.parametrize(("states", "level"), [("f", "degraded"), ("fd", "healthy"), ("ffd", "degraded")])
+def test_one_failure_of_an_interval_is_left_to_its_next_run(states: str, level: str) -> None:
+    every = schedule(job="send", timing={"every": 60}, last_slot="2027-03-09T12:00:00Z", since=NOON)
+    assert judged(schedules=[every], states=states).level == level
+
+
+def test_how_many_runs_succeeded_is_told_where_there_are_several() -> None:
+    assert only(judged(states="f")).reason == "its last run failed: boom"
+    assert only(judged(states="fd")).reason == "its last run failed: boom"
+    assert only(judged(states="ffd")).reason == "1 of the last 3 runs succeeded; the last failure: boom"
 
 
 def test_an_alert_carries_no_address_out_of_an_error() -> None:

@@ -159,8 +159,12 @@ def _runs(seen: Signs, row: Row) -> Iterator[Finding]:
     said, look = _said(failed[0]["error"]), f"touchline runs show {failed[0]['id']}"
     if [run["state"] for run in runs[:IN_A_ROW]] == ["failed"] * IN_A_ROW:
         yield _finding(row["name"], "runs", "failed", f"the last {IN_A_ROW} runs failed: {said}", look)
-    elif 2 * len(failed) > len(runs):
+    elif 2 * len(failed) > len(runs) > 1:
         reason = f"{len(runs) - len(failed)} of the last {len(runs)} runs succeeded; the last failure: {said}"
+        yield _finding(row["name"], "runs", "degraded", reason, look)
+    elif runs[0]["state"] == "failed" and (len(runs) == 1 or isinstance(timing_of(row), Daily)):
+        # The next run of an interval comes within minutes, that of a window within a day: people may mend it before.
+        reason = f"its last run failed: {said}"
         yield _finding(row["name"], "runs", "degraded", reason, look)
 
 
