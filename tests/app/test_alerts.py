@@ -300,7 +300,7 @@ def test_one_look_reads_health_opens_alerts_and_tells(either: Office) -> None:
     assert watch.look(either.now) == {"findings": 1, "told": 1}
     assert told(watch) == ["Touchline failed: workers: alive"]
     with either.store.transaction() as unit:
-        unit.workers.beat("one", "here", 1, ["batch"], either.now + CALM)
+        unit.workers.beat("one", "here", 1, ["batch", "send", "health"], either.now + CALM)
     assert watch.look(either.now + CALM) == {"findings": 0, "told": 1}
     assert told(watch)[-1] == "Touchline over: workers: alive"
 

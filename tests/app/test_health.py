@@ -38,7 +38,7 @@ def run(number: int, state: str = "done", **values: Any) -> dict[str, Any]:
 
 
 def alive(silent: timedelta = timedelta(0)) -> list[dict[str, Any]]:
-    return [{"name": "a", "beat_at": NOON - silent}]
+    return [{"name": "a", "queues": "batch,send,health", "beat_at": NOON - silent}]
 
 
 def judged(*, schedules: list[dict[str, Any]] | None = None, states: str = "", **signs: Any) -> Health:
@@ -194,7 +194,8 @@ def test_a_run_that_waits_for_a_worker_for_more_than_ten_minutes_ages() -> None:
         "retention: queue": "degraded",
     }
     assert found.scopes["retention"] == "degraded"
-    assert found.findings[0].reason.startswith("run 8 waits")
+    assert found.findings[0].reason.startswith("run 8 waits for a worker of the queue batch since")
+    assert found.findings[0].hint.endswith("touchline worker --queues batch")
 
 
 def aside(number: int, stage: str = "harvest", **values: Any) -> dict[str, Any]:
@@ -236,6 +237,20 @@ def test_active_schedules_without_a_worker_that_was_heard_of_within_a_minute_are
     assert judged(workers=[], schedules=[]).level == "healthy"
 
 
+def test_a_queue_of_an_active_schedule_to_which_no_worker_listens_is_a_failure() -> None:
+    sends = schedule(
+        id=2, name="send:spring", job="send", timing={"every": 60}, last_slot="2027-03-09T12:00:00Z", since=NOON
+    )
+    sender, gone = alive()[0] | {"queues": "send"}, alive(timedelta(hours=1))[0]
+    told = only(judged(schedules=[schedule(), sends], workers=[sender, gone]))
+    assert (told.key, told.scope, told.level) == ("workers: batch", "workers", "failed")
+    assert "queue batch" in told.reason
+    assert told.hint == "touchline worker --queues batch"
+    assert judged(schedules=[sends], workers=[sender]).level == "healthy"
+    assert judged(schedules=[schedule(), sends], workers=[sender, alive()[0] | {"queues": "batch"}]).level == "healthy"
+    assert only(judged(schedules=[schedule(), sends], workers=[gone])).key == "workers: alive"
+
+
 def test_what_is_wrong_outside_of_schedules_has_scopes_of_its_own() -> None:
     failing = [{"address": MARA, "error": "login failed", "retry_at": NOON}]
     breaches = [(n, NOON.isoformat()) for n in range(1, 8)]
@@ -265,7 +280,9 @@ def test_a_full_disk_is_a_failure_and_enough_of_it_is_not_told() -> None:
 def test_the_whole_is_as_bad_as_its_worst_part_and_every_finding_says_why_and_what_to_do(
     states: str, uncertain: int, silences: list[int], free: int
 ) -> None:
-    workers = [{"name": str(n), "beat_at": NOON - timedelta(seconds=s)} for n, s in enumerate(silences)]
+    workers = [
+        {"name": str(n), "queues": "batch", "beat_at": NOON - timedelta(seconds=s)} for n, s in enumerate(silences)
+    ]
     found = judged(states=states, uncertain=uncertain, workers=workers, free_bytes=free)
     assert found.level == max((one.level for one in found.findings), key=LEVELS.index, default="healthy")
     assert all(one.reason and one.hint and one.scope in found.scopes for one in found.findings)
@@ -278,7 +295,7 @@ def test_the_whole_is_as_bad_as_its_worst_part_and_every_finding_says_why_and_wh
 
 def worker(office: Office, name: str = "one") -> None:
     with office.store.transaction() as unit:
-        unit.workers.beat(name, "here", 1, ["batch"], office.now)
+        unit.workers.beat(name, "here", 1, ["batch", "send", "health"], office.now)
 
 
 def went(office: Office, key: int, state: str, error: str | None = None) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from touchline.app.doctor import LOW_DISK, NO_DISK
 from touchline.app.history import tally
 from touchline.app.ports import Row, Store, Unit
-from touchline.app.schedules import due, is_ahead, timing_of, upcoming
+from touchline.app.schedules import JOBS, due, is_ahead, timing_of, upcoming
 from touchline.model.timing import Daily
 
 Level = Literal["healthy", "degraded", "failed"]
@@ -244,16 +244,31 @@ def _queue(seen: Signs, now: datetime) -> Iterator[Finding]:
         if run["state"] == "queued" and now - run["queued_at"] > LATE:
             oldest.setdefault(run["schedule"] or run["job"], run)
     for scope, run in oldest.items():
-        reason = f"run {run['id']} waits for a worker since {run['queued_at']:%Y-%m-%d %H:%M} UTC"
-        yield _finding(scope, "queue", "degraded", reason, "touchline runs list; more workers: touchline worker")
+        queue = queue_of(run["job"])
+        reason = f"run {run['id']} waits for a worker of the queue {queue} since {run['queued_at']:%Y-%m-%d %H:%M} UTC"
+        look = f"touchline runs list; more workers: touchline worker --queues {queue}"
+        yield _finding(scope, "queue", "degraded", reason, look)
+
+
+def queue_of(job: str) -> str:
+    """Where runs of a job wait; what no schedule starts waits with the batches."""
+    return JOBS[job].queue if job in JOBS else "batch"
 
 
 def _workers(seen: Signs, now: datetime) -> Iterator[Finding]:
-    if not seen.schedules or any(now - worker["beat_at"] <= SILENT for worker in seen.workers):
+    if not seen.schedules:
+        return
+    alive = [worker for worker in seen.workers if now - worker["beat_at"] <= SILENT]
+    if alive:
+        heard = {queue for worker in alive for queue in worker["queues"].split(",")}
+        for queue in sorted({queue_of(row["job"]) for row in seen.schedules} - heard):
+            reason = f"no worker listens to the queue {queue}, in which runs of active schedules wait"
+            yield _finding("workers", queue, "failed", reason, f"touchline worker --queues {queue}")
         return
     last = max((worker["beat_at"] for worker in seen.workers), default=None)
     said = f"; the last one was heard of at {last:%Y-%m-%d %H:%M} UTC" if last else ""
-    reason = f"{len(seen.schedules)} schedules are active and no worker is there{said}"
+    active = f"{_many(len(seen.schedules), 'schedule')} {'is' if len(seen.schedules) == 1 else 'are'} active"
+    reason = f"{active} and no worker is there{said}"
     yield _finding("workers", "alive", "failed", reason, "touchline serve")
 
 
