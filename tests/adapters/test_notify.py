@@ -7,6 +7,7 @@ from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from apprise import NotifyFormat
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -87,6 +88,32 @@ def test_a_channel_that_refuses_is_a_no_and_no_error(hook: Hook) -> None:
     assert [entry["event"] for entry in logs] == ["alert.not_taken"]
     hook.status = 204
     assert told.tell(NOTICE)
+
+
+def test_a_message_too_long_for_a_service_is_split_at_its_limit(hook: Hook) -> None:
+    line = "FAILED  daily:spring: the last 3 runs failed\n    -> touchline runs show 12\n"
+    long = Notice("Touchline failed: daily:spring", line * 2_000, "failed")
+    assert notifier(hook.url).tell(long)
+    assert len(hook.heard) > 1
+    assert sum(each["message"].count("FAILED") for each in hook.heard) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("url", "most"),
+    [
+        (f"tgram://123456789:{'a' * 35}/12345", 4096),
+        (f"discord://{'1' * 10}/{'a' * 20}", 2000),
+        (f"pover://{'u' * 30}@{'t' * 30}", 1024),
+    ],
+)
+def test_what_a_service_is_given_is_never_longer_than_it_takes(url: str, most: int) -> None:
+    body = "DEGRADED  mailboxes: a.long.name@with.a.long.host.example: 421 no route to it\n" * 130
+    (channel,) = notifier(url)._channels
+    parts = channel._apply_overflow(body, "Touchline degraded: mailboxes", body_format=NotifyFormat.TEXT)
+    assert len(parts) > 1
+    assert max(len(part["body"]) for part in parts) <= most
+    (chosen,) = notifier(url + "?overflow=truncate")._channels
+    assert len(chosen._apply_overflow(body, "t", body_format=NotifyFormat.TEXT)) == 1
 
 
 def test_without_channels_nobody_is_told() -> None:

@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Sequence
 
 import structlog
-from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
 from pydantic import SecretStr
 
 from touchline.app.alerts import Notice
@@ -51,6 +51,10 @@ class AppriseNotifier:
                     f"alerts.urls: address {number} of {len(urls)} is none that apprise can use.",
                     hint="See https://github.com/caronc/apprise/wiki for how each service is written.",
                 )
+
+        for channel in self._channels:
+            # Else a service that takes 2,000 characters refuses the whole message. Whoever wrote ?overflow= has chosen.
+            vars(channel).setdefault("overflow_mode", OverflowMode.SPLIT)
 
     def tell(self, notice: Notice) -> bool:
         """True where at least one channel took it: to try again would tell the others twice. Those that did not are logged."""

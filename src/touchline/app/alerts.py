@@ -1,6 +1,7 @@
 """Alerts: what is wrong is told once, again after a while, and once more when it is over; never in quiet hours unless it must be."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from threading import Lock
@@ -21,6 +22,15 @@ CALM = timedelta(minutes=5)
 
 PATIENCE = timedelta(minutes=2)
 """So long may the database be away, as when its server restarts, before that is told."""
+
+
+NAMED = 5
+"""So many that share a trouble are named; phones show few lines, and some services refuse long messages."""
+
+MOST = 20
+"""So many troubles are told in one message; the rest is named by its number."""
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +126,47 @@ def untold(rows: Iterable[Row], etiquette: Etiquette, now: datetime) -> tuple[li
 
 
 def notice(wrong: Sequence[Row], over: Sequence[Row]) -> Notice:
-    """Everything in one message, the worst first."""
+    """Everything in one message, the worst first; what is the same for several is said once."""
     ordered = sorted(wrong, key=lambda row: (-LEVELS.index(row["level"]), row["key"]))
-    lines = []
-    for row in ordered:
+    lines, groups = [], list(_alike(ordered))
+    for whose, reason, rows in groups[:MOST]:
         lines += [
-            f"{row['level'].upper()}  {row['message']}",
-            f"    since {_at(row['opened_at'])}",
-            f"    -> {row['hint']}",
+            f"{rows[0]['level'].upper()}  {whose}: {reason}",
+            f"    since {_at(min(row['opened_at'] for row in rows))}",
+            f"    -> {rows[0]['hint']}",
         ]
-    lines += [f"OVER  {row['message']}\n    from {_at(row['opened_at'])} to {_at(row['closed_at'])}" for row in over]
+    if len(groups) > MOST:
+        lines.append(f"and {len(groups) - MOST} more\n    -> touchline health")
+    for whose, reason, rows in list(_alike(over))[:MOST]:
+        began, ended = min(row["opened_at"] for row in rows), max(row["closed_at"] for row in rows)
+        lines += [f"OVER  {whose}", f"    it was: {reason}", f"    from {_at(began)} to {_at(ended)}"]
     first = (ordered or list(over))[0]
     others = len(wrong) + len(over) - 1
     what = f"{first['level']}: {first['key']}" if wrong else f"over: {first['key']}"
     title = f"Touchline {what}" + (f" and {others} more" if others else "")
     return Notice(title, "\n".join(lines), worst(row["level"] for row in wrong))
+
+
+def _alike(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Who shares a trouble, its reason with the latest time in it, and the alerts, in the order of the first of each."""
+    groups: dict[tuple[str, ...], list[tuple[str, str, Row]]] = {}
+    for row in rows:
+        scope, _, matter = row["key"].partition(": ")
+        kind, reason = matter, row["message"].removeprefix(f"{scope}: ")
+        who = scope
+        if reason.startswith(f"{matter}: "):  # a mailbox: what it is about is not the scope
+            kind, who, reason = scope, matter, reason.removeprefix(f"{matter}: ")
+        same = (row["level"], kind, INSTANT.sub("", reason), row["hint"])
+        groups.setdefault(same, []).append((who, reason, row))
+    for (_, kind, _, _), members in groups.items():
+        names = [who for who, _, _ in members]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        of = f"{kind}: " if members[0][2]["key"].startswith(f"{kind}: ") else ""
+        yield (
+            of + ", ".join(names[:NAMED]) + more,
+            max(reason for _, reason, _ in members),
+            [row for *_, row in members],
+        )
 
 
 def _at(instant: datetime) -> str:

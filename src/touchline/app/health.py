@@ -274,7 +274,7 @@ def _workers(seen: Signs, now: datetime) -> Iterator[Finding]:
 
 def _mailboxes(seen: Signs) -> Iterator[Finding]:
     for row in seen.failing:
-        reason = f"{row['address']} rests until {row['retry_at']:%Y-%m-%d %H:%M} UTC: {row['error']}"
+        reason = f"{row['address']}: {_said(row['error'])}; it rests until {row['retry_at']:%Y-%m-%d %H:%M} UTC"
         yield _finding("mailboxes", row["address"], "degraded", reason, "touchline doctor")
 
 
