@@ -380,6 +380,14 @@ def test_a_database_that_stays_away_is_told_once_and_so_is_its_return(office: Of
     watch.store.engine.dispose()  # type: ignore[attr-defined]
 
 
+def test_a_look_that_no_other_follows_tells_at_once_that_the_database_is_away(office: Office) -> None:
+    watch = hurried(office)
+    with away(office.store):
+        assert watch.look(office.now, patience=timedelta(0)) == {"findings": 1, "told": 1}
+    assert told(watch) == ["Touchline failed: database"]
+    watch.store.engine.dispose()  # type: ignore[attr-defined]
+
+
 def test_a_database_that_restarts_is_told_to_nobody(office: Office) -> None:
     watch = hurried(office)
     with away(office.store):

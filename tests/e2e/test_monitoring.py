@@ -118,6 +118,14 @@ def test_a_database_that_is_not_there_is_no_health(sqlite_world: World) -> None:
     assert sqlite_world.run("health", now=TUESDAY, code=None).code in (75, 78)
 
 
+def test_cron_tells_at_once_that_the_database_is_away(sqlite_world: World, hook: Hook) -> None:
+    told = {"TOUCHLINE_ALERTS__URLS": json.dumps([hook.url])}
+    gone = {"DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/nothing"}
+    done = sqlite_world.run("health", "--notify", code=75, **told, **gone)
+    assert hook.titles == ["Touchline failed: database"]
+    assert "secret" not in json.dumps(hook.heard) + done.out + done.err
+
+
 def test_the_settings_in_the_page_on_monitoring_are_read_as_they_stand(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
     first, second = re.findall(r"^    \[alerts\]\n(?:    .+\n)+", page, re.MULTILINE)

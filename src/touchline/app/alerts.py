@@ -211,10 +211,13 @@ class Watch:
     _telling: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
     """A look and the heart of a worker may both find the database gone; people are told once."""
 
-    def look(self, now: datetime, free_bytes: int | None = None) -> dict[str, int]:
+    def look(self, now: datetime, free_bytes: int | None = None, patience: timedelta = PATIENCE) -> dict[str, int]:
         """One look; gives how many findings there are and of how many alerts people were told.
 
         One process at a time is enough; several would tell the same more than once.
+
+        Args:
+            patience: How long the database may be away before that is told; none for a look that no other follows.
         """
         try:
             advance(self.store, now)
@@ -223,19 +226,19 @@ class Watch:
                 settle(unit, found.findings, now)
             told = tell(self.store, self.notifier, self.etiquette, now)
         except StoreUnavailable as error:
-            return {"findings": 1, "told": self.away(error, now)}
+            return {"findings": 1, "told": self.away(error, now, patience)}
         told += self._back(now)
         if found.level != "failed":
             self.heartbeat()
         return {"findings": len(found.findings), "told": told}
 
-    def away(self, error: StoreUnavailable, now: datetime) -> int:
+    def away(self, error: StoreUnavailable, now: datetime, patience: timedelta = PATIENCE) -> int:
         """The database cannot be used: the one trouble that it cannot keep. Gives 1 if people were told."""
         with self._telling:
             self.away_since = self.away_since or now
             log.warning("health.store_unavailable", error=error.message, since=self.away_since.isoformat())
             recent = self.away_told is not None and now - self.away_told < self.etiquette.repeat
-            if now - self.away_since < PATIENCE or recent or not self.etiquette.allows("failed", now):
+            if now - self.away_since < patience or recent or not self.etiquette.allows("failed", now):
                 return 0
             body = (
                 f"FAILED  {error.message}\n    since {_at(self.away_since)}\n    -> {error.hint or 'touchline doctor'}"

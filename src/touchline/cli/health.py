@@ -31,7 +31,7 @@ def health(
         _test(ws, json=json)
         return
     if notify:
-        ws.watch.look(ws.clock.now(), ws.free_bytes())
+        _look(ws)
     found = ws.health()
     if json:
         print_json({"health": found.level, "scopes": found.scopes, "findings": [asdict(one) for one in found.findings]})
@@ -39,6 +39,21 @@ def health(
         _print(found)
     if found.level != "healthy":
         raise typer.Exit(LEVELS.index(found.level))
+
+
+def _look(ws: "Workspace") -> None:
+    from datetime import timedelta
+
+    from touchline.model.errors import StoreUnavailable
+
+    # The next look is another process, which would be as patient as this one.
+    at_once = timedelta(0)
+    try:
+        _ = ws.store  # is set up
+    except StoreUnavailable as error:
+        ws.watch.away(error, ws.clock.now(), at_once)
+        raise
+    ws.watch.look(ws.clock.now(), ws.free_bytes(), at_once)
 
 
 def _print(found: "Health") -> None:
