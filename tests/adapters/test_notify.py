@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from touchline.adapters.notify import AppriseNotifier, Heartbeat
 from touchline.app.alerts import Notice
 from touchline.model.errors import Misconfigured
-from touchline.sim.smtp_server import SmtpServer
+from touchline.sim.smtp_server import Fault, SmtpServer
 from webhook import SECRET, Hook, listening
 
 # One of apprise's plugins imports what Python 3.13 has dropped.
@@ -88,6 +88,27 @@ def test_a_channel_that_refuses_is_a_no_and_no_error(hook: Hook) -> None:
     assert [entry["event"] for entry in logs] == ["alert.not_taken"]
     hook.status = 204
     assert told.tell(NOTICE)
+
+
+def test_each_channel_says_whether_it_took_a_message_and_why_not(
+    hook: Hook, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with closed_port() as port, listening() as other, SmtpServer() as server:
+        other.status = 503
+        server.script(Fault("mail", "5xx", times=None))
+        mail = f"mailto://127.0.0.1:{server.port}?from={SECRET}@ours.example&to=mara@ours.example&mode=insecure"
+        told = notifier(hook.url, f"json://127.0.0.1:{port}/{SECRET}", other.url, mail)
+        with caplog.at_level(logging.DEBUG):
+            answers = told.each(NOTICE)
+    assert [(one.number, one.kind, one.taken, one.why) for one in answers] == [
+        (1, "JSON", True, ""),
+        (2, "JSON", False, "no connection to its server"),
+        (3, "JSON", False, "its server answered 503"),
+        (4, "E-Mail", False, "it was refused"),
+    ]
+    assert len(hook.heard) == 1
+    written = "".join([*capfd.readouterr(), caplog.text, str(answers)])
+    assert SECRET not in written.replace(f"/{SECRET} HTTP/1.1", "")
 
 
 def test_a_message_too_long_for_a_service_is_split_at_its_limit(hook: Hook) -> None:

@@ -15,7 +15,7 @@ from office import TUESDAY, Office
 
 from touchline.adapters.store.store import Store
 from touchline.app import schedules
-from touchline.app.alerts import CALM, PATIENCE, Etiquette, Notice, Watch, settle, tell
+from touchline.app.alerts import CALM, PATIENCE, Answer, Etiquette, Notice, Watch, settle, tell
 from touchline.app.health import Finding
 from touchline.app.ports import Row
 from touchline.model.errors import StoreUnavailable
@@ -37,6 +37,9 @@ class Pager:
         if self.up:
             self.told.append(notice)
         return self.up
+
+    def each(self, notice: Notice) -> list[Answer]:
+        return [Answer(1, "pager", self.tell(notice))]
 
     @property
     def titles(self) -> list[str]:

@@ -92,11 +92,29 @@ def test_a_test_message_reaches_the_addresses_and_tells_nobody_what_they_are(sql
     (world.home / "touchline.toml").write_text(f'[alerts]\nurls = ["{hook.url}"]\n', "utf-8")
     done = world.run("health", "--notify-test")
     assert hook.titles == ["Touchline test"]
-    assert world.run("health", "--notify-test", "--json").json == {"channels": 1, "told": True}
+    assert done.out == "1  JSON: taken\n"
+    told = {"channels": [{"number": 1, "kind": "JSON", "taken": True}]}
+    assert world.run("health", "--notify-test", "--json").json == told
     refused = world.run("health", "--notify-test", code=75, TOUCHLINE_ALERTS__URLS=f'["json://127.0.0.1:1/{SECRET}"]')
     unknown = world.run("health", "--notify-test", code=78, TOUCHLINE_ALERTS__URLS=f'["nonsense://{SECRET}"]')
     assert all(SECRET not in each.out + each.err for each in (done, refused, unknown))
-    assert "alert.not_taken" in refused.err
+    assert refused.out == "1  JSON: not taken, no connection to its server\n"
+
+
+def test_of_several_addresses_each_is_told_whether_it_took_the_test_message(sqlite_world: World, hook: Hook) -> None:
+    sqlite_world.run("init", "--yes")
+    urls = {"TOUCHLINE_ALERTS__URLS": json.dumps([hook.url, f"json://127.0.0.1:1/{SECRET}"])}
+    done = sqlite_world.run("health", "--notify-test", code=75, **urls)
+    assert done.out == "1  JSON: taken\n2  JSON: not taken, no connection to its server\n"
+    assert "1 of 2 did not take the test message" in done.err
+    found = sqlite_world.run("health", "--notify-test", "--json", code=75, **urls)
+    why = "no connection to its server"
+    assert json.loads(found.out)["channels"] == [
+        {"number": 1, "kind": "JSON", "taken": True},
+        {"number": 2, "kind": "JSON", "taken": False, "why": why},
+    ]
+    assert len(hook.titles) == 2
+    assert all(SECRET not in each.out + each.err for each in (done, found))
 
 
 def test_without_addresses_a_test_message_says_where_they_belong(sqlite_world: World) -> None:

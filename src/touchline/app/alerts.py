@@ -43,11 +43,31 @@ class Notice:
     """The worst of what it tells; healthy where everything in it is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a message at one channel.
+
+    Attributes:
+        number: Its place in `alerts.urls`, from 1.
+        kind: Which service it is; its address is a secret.
+        why: Why it was not taken, as far as that is known.
+    """
+
+    number: int
+    kind: str
+    taken: bool
+    why: str = ""
+
+
 class Notifier(Protocol):
     """Tells people."""
 
     def tell(self, notice: Notice) -> bool:
         """True where at least one channel took it. What a channel said against it is logged; nothing is raised."""
+        ...
+
+    def each(self, notice: Notice) -> list[Answer]:
+        """Tell one channel after the other and say what each has answered."""
         ...
 
 
