@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from office import TUESDAY, Office
+from structlog.testing import capture_logs
 
 from touchline.adapters.store.store import Store
 from touchline.app import schedules
@@ -126,6 +127,16 @@ def test_mailboxes_with_one_trouble_are_told_together_and_five_of_them_named(des
         f"OVER  mailboxes: {named}",
         "    it was: 421 no route; it rests until 2027-03-09 12:39 UTC",
         "    from 2027-03-09 12:00 UTC to 2027-03-09 12:06 UTC",
+    ]
+
+
+def test_the_log_names_the_mailbox_that_an_alert_is_about(desk: Desk) -> None:
+    with capture_logs() as logs:
+        desk.tick(mailbox(1))
+        desk.tick(minutes=6)
+    assert [(each["event"], each["key"], each["mailbox"]) for each in logs] == [
+        ("alert.opened", "mailboxes", "m01@x.example"),
+        ("alert.closed", "mailboxes", "m01@x.example"),
     ]
 
 

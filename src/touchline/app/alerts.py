@@ -112,7 +112,7 @@ def settle(unit: Unit, findings: Sequence[Finding], now: datetime) -> None:
         said = {"level": finding.level, "message": f"{finding.scope}: {finding.reason}", "hint": finding.hint}
         if row is None or row["state"] == "closed":
             unit.alerts.put(finding.key, _opened(said, now))
-            log.warning("alert.opened", key=finding.key, level=finding.level)
+            log.warning("alert.opened", **_named(finding.key), level=finding.level)
             continue
         # What has become worse is told anew.
         worse = LEVELS.index(finding.level) > LEVELS.index(row["level"])
@@ -120,7 +120,13 @@ def settle(unit: Unit, findings: Sequence[Finding], now: datetime) -> None:
     for key, row in present.items():
         if row["state"] == "open" and now - row["seen_at"] >= CALM:
             _set(unit, row, state="closed", closed_at=now)
-            log.warning("alert.closed", key=key)
+            log.warning("alert.closed", **_named(key))
+
+
+def _named(key: str) -> dict[str, str]:
+    """A key as the log may show it: addresses are masked there, except those of mailboxes of ours."""
+    scope, _, mailbox = key.partition(": ")
+    return {"key": scope, "mailbox": mailbox} if scope == "mailboxes" else {"key": key}
 
 
 def _opened(said: Row, now: datetime) -> Row:
