@@ -112,6 +112,40 @@ def test_an_alert_carries_no_address_out_of_an_error() -> None:
     assert "@" not in only(found).reason
 
 
+def failed_with(error: str) -> str:
+    return only(judged(ended={1: [run(1, "failed", error=error)]})).reason.removeprefix("its last run failed: ")
+
+
+def test_an_alert_carries_no_value_out_of_an_error_that_is_not_ours() -> None:
+    said = failed_with("1 batch set aside, the last: ValueError: could not read 'Jane Doe-Smith' as \"a number\"")
+    assert said == "1 batch set aside, the last: ValueError: could not read (value) as (value)"
+    assert failed_with("'Titel' and 'City' of a.csv cannot both be the city.").startswith("'Titel' and 'City'")
+    assert (
+        failed_with("No column says who a lead is.\nIn its first line it has: 'Jane'")
+        == "No column says who a lead is."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("so " * 66 + "it", "so " * 66 + "it"),
+        ("so " * 66 + "whole", "so " * 65 + "so…"),
+        ("x" * 300, "x" * 199 + "…"),
+        ("a " + "x" * 300, "a " + "x" * 197 + "…"),
+    ],
+)
+def test_a_long_error_is_cut_behind_a_word(error: str, said: str) -> None:
+    assert failed_with(error) == said
+    assert len(failed_with(error)) <= 200
+
+
+def test_one_is_told_in_the_singular() -> None:
+    assert only(judged(workers=[])).reason == "1 schedule is active and no worker is there"
+    breach = only(judged(breaches=[(7, NOON.isoformat())]))
+    assert breach.reason == "1 message left within a day to recipients who were suppressed: 7"
+
+
 def test_a_run_that_began_after_its_window_is_late_until_the_next_one() -> None:
     late, on_time = run(5, late=1), run(6, queued_at=NOON)
     assert only(judged(ended={1: [late]})).reason == "its last run began after its window"

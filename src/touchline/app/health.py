@@ -29,6 +29,11 @@ SILENT = timedelta(seconds=60)
 """A worker that has not been heard of for so long is taken for dead."""
 ASIDE = 1000
 """So many batches that were set aside are looked at, the newest first."""
+LONGEST = 200
+"""So many characters of an error are told."""
+FOREIGN = re.compile(r"\b[A-Z]\w*(Error|Exception)\b: ")
+"""An error that is none of our own sentences; it may quote whatever it met."""
+QUOTED = re.compile(r"(?<!\w)(['\"`]).+?\1(?!\w)")
 RETRIED = timedelta(hours=1)
 """A mailbox in error that nobody has tried again for so long after its time has nothing to send."""
 
@@ -287,7 +292,8 @@ def _touches(seen: Signs) -> Iterator[Finding]:
 def _suppression(seen: Signs) -> Iterator[Finding]:
     if seen.breaches:
         which = ", ".join(str(touch) for touch, _ in seen.breaches[:5])
-        reason = f"{len(seen.breaches)} messages left within a day although their recipients were suppressed: {which}"
+        many = _many(len(seen.breaches), "message")
+        reason = f"{many} left within a day to recipients who were suppressed: {which}"
         yield _finding("suppression", "breach", "failed", reason, "touchline stop --all; then look at these touches")
 
 
@@ -307,6 +313,17 @@ def _many(number: int, one: str, several: str = "") -> str:
 
 
 def _said(error: str | None) -> str:
-    """An error as an alert may carry it: one line, not long, and no addresses, since it leaves this machine."""
+    """An error as an alert may carry it: one line, not long, and nobody's data, since it leaves this machine."""
     line = (error or "no error was written down").split("\n", 1)[0]
-    return re.sub(r"\S+@\S+", "(address)", line)[:200]
+    if FOREIGN.search(line):
+        line = QUOTED.sub("(value)", line)
+    return _cut(re.sub(r"\S+@\S+", "(address)", line))
+
+
+def _cut(line: str) -> str:
+    """A line of `LONGEST` characters at most, cut behind a word."""
+    if len(line) <= LONGEST:
+        return line
+    begun = line[: LONGEST - 1]
+    whole = begun.rpartition(" ")[0]
+    return (whole if 2 * len(whole) > LONGEST else begun).rstrip(" ,;:.") + "…"
