@@ -36,8 +36,8 @@ def installation(url: str, home: Path) -> Store:
         unit.runs.open("retention", NOW - timedelta(hours=1), state="running", started_at=NOW - timedelta(hours=1))
         for schedule in rows.values():
             unit.schedules.take(schedule, "2027-03-09T12:00:00Z", NOW)
-        unit.workers.beat("one", "here", 1, ["batch"], NOW)
-        unit.workers.beat("gone", "there", 1, ["batch"], NOW - timedelta(hours=1))
+        unit.workers.beat("one", "here", 1, ["batch", "send", "health"], NOW)
+        unit.workers.beat("gone", "there", 1, ["batch", "send", "health"], NOW - timedelta(hours=1))
         for address in (MARA, OLA):
             unit.mailboxes.know(address, NOW)
         unit.mailboxes.failing(OLA, "login failed", NOW + timedelta(hours=1), NOW)

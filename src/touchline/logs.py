@@ -29,8 +29,7 @@ def set_up(level: str, form: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            *([] if level.upper() == "DEBUG" else [_masked]),
+            *([structlog.processors.format_exc_info] if level.upper() == "DEBUG" else [_traced, _masked]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -62,9 +61,26 @@ class _Unbreakable(io.TextIOBase):
             self._stream.flush()
 
 
+def _traced(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """With the traceback, and of each error in it the first line: below it stand values, of rows in a database or of a file."""
+    given = event.get("exc_info")
+    error = given if isinstance(given, BaseException) else sys.exc_info()[1] if given else None
+    found = structlog.processors.format_exc_info(cast("Any", logger), method, event)
+    while error is not None:
+        said = str(error)
+        if "\n" in said:
+            found["exception"] = found["exception"].replace(said, said.split("\n", 1)[0])
+        error = error.__cause__ or error.__context__
+    return found
+
+
 def _masked(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Without people's addresses: errors of databases and mail servers quote them. A mailbox of ours is named on purpose."""
+    """Without people's addresses: errors of databases and mail servers quote them. A mailbox of ours is named on purpose.
+
+    Of an error the first line, as in alerts.
+    """
     for name, value in event.items():
         if isinstance(value, str) and name != "mailbox":
-            event[name] = ADDRESS.sub("(address)", value)
+            line = value.split("\n", 1)[0] if name == "error" else value
+            event[name] = ADDRESS.sub("(address)", line)
     return event

@@ -22,6 +22,8 @@ MASK = "***"
 def _quiet(value: str) -> str:
     if value and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value) is None:
         raise ValueError(f"{value!r} is not a time of day such as 22:00-07:00")
+    if value and value[:5] == value[6:]:
+        raise ValueError(f"{value!r} begins and ends at once; leave it empty for no quiet hours")
     return value
 
 

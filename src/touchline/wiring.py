@@ -165,7 +165,8 @@ class Workspace:
         etiquette = Etiquette.of(
             repeat_hours=given.repeat_hours, quiet=given.quiet, zone=given.zone, urgent=given.urgent_breaks_quiet
         )
-        return Watch(self.store, AppriseNotifier(given.urls), etiquette, Heartbeat(given.heartbeat))
+        # Not checked to be set up: that it is away has to be told.
+        return Watch(self.database, AppriseNotifier(given.urls), etiquette, Heartbeat(given.heartbeat))
 
     def _look(self) -> dict[str, Any]:
         return self.watch.look(self.clock.now(), self.free_bytes())

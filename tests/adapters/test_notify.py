@@ -7,13 +7,14 @@ from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from apprise import NotifyFormat
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from touchline.adapters.notify import AppriseNotifier, Heartbeat
 from touchline.app.alerts import Notice
 from touchline.model.errors import Misconfigured
-from touchline.sim.smtp_server import SmtpServer
+from touchline.sim.smtp_server import Fault, SmtpServer
 from webhook import SECRET, Hook, listening
 
 # One of apprise's plugins imports what Python 3.13 has dropped.
@@ -87,6 +88,53 @@ def test_a_channel_that_refuses_is_a_no_and_no_error(hook: Hook) -> None:
     assert [entry["event"] for entry in logs] == ["alert.not_taken"]
     hook.status = 204
     assert told.tell(NOTICE)
+
+
+def test_each_channel_says_whether_it_took_a_message_and_why_not(
+    hook: Hook, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with closed_port() as port, listening() as other, SmtpServer() as server:
+        other.status = 503
+        server.script(Fault("mail", "5xx", times=None))
+        mail = f"mailto://127.0.0.1:{server.port}?from={SECRET}@ours.example&to=mara@ours.example&mode=insecure"
+        told = notifier(hook.url, f"json://127.0.0.1:{port}/{SECRET}", other.url, mail)
+        with caplog.at_level(logging.DEBUG):
+            answers = told.each(NOTICE)
+    assert [(one.number, one.kind, one.taken, one.why) for one in answers] == [
+        (1, "JSON", True, ""),
+        (2, "JSON", False, "no connection to its server"),
+        (3, "JSON", False, "its server answered 503"),
+        (4, "E-Mail", False, "it was refused"),
+    ]
+    assert len(hook.heard) == 1
+    written = "".join([*capfd.readouterr(), caplog.text, str(answers)])
+    assert SECRET not in written.replace(f"/{SECRET} HTTP/1.1", "")
+
+
+def test_a_message_too_long_for_a_service_is_split_at_its_limit(hook: Hook) -> None:
+    line = "FAILED  daily:spring: the last 3 runs failed\n    -> touchline runs show 12\n"
+    long = Notice("Touchline failed: daily:spring", line * 2_000, "failed")
+    assert notifier(hook.url).tell(long)
+    assert len(hook.heard) > 1
+    assert sum(each["message"].count("FAILED") for each in hook.heard) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("url", "most"),
+    [
+        (f"tgram://123456789:{'a' * 35}/12345", 4096),
+        (f"discord://{'1' * 10}/{'a' * 20}", 2000),
+        (f"pover://{'u' * 30}@{'t' * 30}", 1024),
+    ],
+)
+def test_what_a_service_is_given_is_never_longer_than_it_takes(url: str, most: int) -> None:
+    body = "DEGRADED  mailboxes: a.long.name@with.a.long.host.example: 421 no route to it\n" * 130
+    (channel,) = notifier(url)._channels
+    parts = channel._apply_overflow(body, "Touchline degraded: mailboxes", body_format=NotifyFormat.TEXT)
+    assert len(parts) > 1
+    assert max(len(part["body"]) for part in parts) <= most
+    (chosen,) = notifier(url + "?overflow=truncate")._channels
+    assert len(chosen._apply_overflow(body, "t", body_format=NotifyFormat.TEXT)) == 1
 
 
 def test_without_channels_nobody_is_told() -> None:

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from office import TUESDAY, Office
+from structlog.testing import capture_logs
 
 from touchline.adapters.store.store import Store
 from touchline.app import schedules
-from touchline.app.alerts import CALM, PATIENCE, Etiquette, Notice, Watch, settle, tell
+from touchline.app.alerts import CALM, PATIENCE, Answer, Etiquette, Notice, Watch, settle, tell
 from touchline.app.health import Finding
 from touchline.app.ports import Row
 from touchline.model.errors import StoreUnavailable
@@ -37,6 +38,9 @@ class Pager:
         if self.up:
             self.told.append(notice)
         return self.up
+
+    def each(self, notice: Notice) -> list[Answer]:
+        return [Answer(1, "pager", self.tell(notice))]
 
     @property
     def titles(self) -> list[str]:
@@ -97,6 +101,57 @@ def test_several_troubles_are_one_message_with_the_worst_first(desk: Desk) -> No
     assert notice.title == "Touchline failed: workers: matter and 2 more"
     heads = [line.split("  ")[1] for line in notice.body.splitlines() if not line.startswith(" ")]
     assert [head.split(":")[0] for head in heads] == ["workers", "disk", "touches"]
+
+
+def mailbox(number: int, error: str = "421 no route") -> Finding:
+    rests = f"it rests until 2027-03-09 12:{number:02} UTC"
+    key, reason = f"mailboxes: m{number:02}@x.example", f"m{number:02}@x.example: {error}; {rests}"
+    return Finding(key, "mailboxes", "degraded", reason, "touchline doctor")
+
+
+def test_mailboxes_with_one_trouble_are_told_together_and_five_of_them_named(desk: Desk) -> None:
+    assert desk.tick(*(mailbox(n) for n in range(40)), mailbox(41, "535 no")) == 41
+    desk.tick(minutes=6)
+    wrong, over = desk.pager.told
+    named = ", ".join(f"m0{n}@x.example" for n in range(5)) + " and 35 more"
+    assert wrong.body.splitlines() == [
+        f"DEGRADED  mailboxes: {named}: 421 no route; it rests until 2027-03-09 12:39 UTC",
+        "    since 2027-03-09 12:00 UTC",
+        "    -> touchline doctor",
+        "DEGRADED  mailboxes: m41@x.example: 535 no; it rests until 2027-03-09 12:41 UTC",
+        "    since 2027-03-09 12:00 UTC",
+        "    -> touchline doctor",
+    ]
+    assert wrong.title == "Touchline degraded: mailboxes: m00@x.example and 40 more"
+    assert over.body.splitlines()[:3] == [
+        f"OVER  mailboxes: {named}",
+        "    it was: 421 no route; it rests until 2027-03-09 12:39 UTC",
+        "    from 2027-03-09 12:00 UTC to 2027-03-09 12:06 UTC",
+    ]
+
+
+def test_the_log_names_the_mailbox_that_an_alert_is_about(desk: Desk) -> None:
+    with capture_logs() as logs:
+        desk.tick(mailbox(1))
+        desk.tick(minutes=6)
+    assert [(each["event"], each["key"], each["mailbox"]) for each in logs] == [
+        ("alert.opened", "mailboxes", "m01@x.example"),
+        ("alert.closed", "mailboxes", "m01@x.example"),
+    ]
+
+
+def test_schedules_with_one_trouble_are_told_together(desk: Desk) -> None:
+    names = ("daily:a", "daily:b")
+    desk.tick(*(Finding(f"{one}: time", one, "failed", "nothing has been started", "touchline serve") for one in names))
+    assert desk.pager.told[0].body.startswith("FAILED  daily:a, daily:b: nothing has been started\n")
+
+
+def test_a_hundred_troubles_are_a_message_that_can_be_read(desk: Desk) -> None:
+    assert desk.tick(*(trouble(f"s{n}") for n in range(100))) == 100
+    assert desk.pager.told[0].body.count("DEGRADED") == 20
+    assert desk.pager.told[0].body.endswith("and 80 more\n    -> touchline health")
+    assert desk.tick(minutes=6) == 100
+    assert desk.pager.told[1].body.count("OVER") == 20
 
 
 def test_what_is_over_is_told_once_after_a_while_of_calm(desk: Desk) -> None:
@@ -188,6 +243,14 @@ def test_what_has_failed_breaks_quiet_hours_unless_nobody_wants_that(desk: Desk)
     assert desk.pager.titles == ["Touchline failed: workers: matter"]
     desk.etiquette = Etiquette(quiet=QUIET.quiet, zone=QUIET.zone, urgent=False)
     assert desk.tick(trouble("suppression", "failed"), trouble("workers", "failed")) == 0
+
+
+def test_good_news_says_what_was_wrong(desk: Desk) -> None:
+    desk.tick(trouble())
+    desk.tick(minutes=6)
+    assert desk.pager.told[-1].body == (
+        "OVER  disk\n    it was: disk is not well\n    from 2027-03-09 12:00 UTC to 2027-03-09 12:06 UTC"
+    )
 
 
 def test_nobody_is_woken_by_good_news_unless_the_bad_news_has_woken_them(desk: Desk) -> None:
@@ -300,7 +363,7 @@ def test_one_look_reads_health_opens_alerts_and_tells(either: Office) -> None:
     assert watch.look(either.now) == {"findings": 1, "told": 1}
     assert told(watch) == ["Touchline failed: workers: alive"]
     with either.store.transaction() as unit:
-        unit.workers.beat("one", "here", 1, ["batch"], either.now + CALM)
+        unit.workers.beat("one", "here", 1, ["batch", "send", "health"], either.now + CALM)
     assert watch.look(either.now + CALM) == {"findings": 0, "told": 1}
     assert told(watch)[-1] == "Touchline over: workers: alive"
 
@@ -328,6 +391,14 @@ def test_a_database_that_stays_away_is_told_once_and_so_is_its_return(office: Of
     assert watch.look(now + timedelta(hours=26)) == {"findings": 0, "told": 1}
     assert watch.look(now + timedelta(hours=27)) == {"findings": 0, "told": 0}
     assert told(watch) == ["Touchline failed: database"] * 2 + ["Touchline over: database"]
+    watch.store.engine.dispose()  # type: ignore[attr-defined]
+
+
+def test_a_look_that_no_other_follows_tells_at_once_that_the_database_is_away(office: Office) -> None:
+    watch = hurried(office)
+    with away(office.store):
+        assert watch.look(office.now, patience=timedelta(0)) == {"findings": 1, "told": 1}
+    assert told(watch) == ["Touchline failed: database"]
     watch.store.engine.dispose()  # type: ignore[attr-defined]
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import event, insert, select, update
 
 from touchline.adapters.store import tables
 from touchline.adapters.store.store import Store
-from touchline.app.history import GRACE, MARGIN, Tally, advance, forget, numbers, summed, summed_all, tally
+from touchline.app.history import GRACE, MARGIN, WAITING, Tally, advance, forget, numbers, summed, summed_all, tally
 from touchline.app.ports import Row
 
 MONTH = timedelta(days=30)
@@ -91,6 +91,23 @@ def test_a_run_that_is_under_way_is_not_removed_however_old_it_is(office: Office
         running = unit.runs.open("send", TUESDAY, state="running", started_at=TUESDAY)
     assert emptied(office.store, TUESDAY + timedelta(days=400)) == []
     assert {row["id"] for row in present(office.store)} == {queued, running}
+
+
+def test_a_run_with_a_batch_that_waits_to_be_tried_again_stays_for_a_year_and_is_in_nobodys_way(either: Office) -> None:
+    store, place = either.store, {"import": 1, "rows": 40}
+    waits, taken, retried, lost = (ended(store, TUESDAY) for _ in range(4))
+    with store.transaction() as unit:
+        for key, state in ((waits, "set_aside"), (taken, "released"), (retried, "retried")):
+            unit.runs.add_batch(key, "harvest", state, TUESDAY, place=place)
+        # What has no place is not tried again as a batch.
+        unit.runs.add_batch(lost, "harvest", "set_aside", TUESDAY)
+    later = ended(store, TUESDAY + timedelta(days=1))
+    assert emptied(store, TUESDAY + timedelta(days=60), 1) == [{"runs": 1, "alerts": 0}] * 3
+    assert {row["id"] for row in present(store)} == {waits, taken}
+    assert not {retried, lost, later} & {row["id"] for row in present(store)}
+    assert emptied(store, TUESDAY + WAITING) == []
+    assert emptied(store, TUESDAY + WAITING + timedelta(seconds=1)) == [{"runs": 2, "alerts": 0}]
+    assert sum(row["runs"] for row in totals(store)) == 5
 
 
 def test_a_run_that_never_began_adds_no_seconds(office: Office) -> None:

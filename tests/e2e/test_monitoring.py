@@ -92,11 +92,29 @@ def test_a_test_message_reaches_the_addresses_and_tells_nobody_what_they_are(sql
     (world.home / "touchline.toml").write_text(f'[alerts]\nurls = ["{hook.url}"]\n', "utf-8")
     done = world.run("health", "--notify-test")
     assert hook.titles == ["Touchline test"]
-    assert world.run("health", "--notify-test", "--json").json == {"channels": 1, "told": True}
+    assert done.out == "1  JSON: taken\n"
+    told = {"channels": [{"number": 1, "kind": "JSON", "taken": True}]}
+    assert world.run("health", "--notify-test", "--json").json == told
     refused = world.run("health", "--notify-test", code=75, TOUCHLINE_ALERTS__URLS=f'["json://127.0.0.1:1/{SECRET}"]')
     unknown = world.run("health", "--notify-test", code=78, TOUCHLINE_ALERTS__URLS=f'["nonsense://{SECRET}"]')
     assert all(SECRET not in each.out + each.err for each in (done, refused, unknown))
-    assert "alert.not_taken" in refused.err
+    assert refused.out == "1  JSON: not taken, no connection to its server\n"
+
+
+def test_of_several_addresses_each_is_told_whether_it_took_the_test_message(sqlite_world: World, hook: Hook) -> None:
+    sqlite_world.run("init", "--yes")
+    urls = {"TOUCHLINE_ALERTS__URLS": json.dumps([hook.url, f"json://127.0.0.1:1/{SECRET}"])}
+    done = sqlite_world.run("health", "--notify-test", code=75, **urls)
+    assert done.out == "1  JSON: taken\n2  JSON: not taken, no connection to its server\n"
+    assert "1 of 2 did not take the test message" in done.err
+    found = sqlite_world.run("health", "--notify-test", "--json", code=75, **urls)
+    why = "no connection to its server"
+    assert json.loads(found.out)["channels"] == [
+        {"number": 1, "kind": "JSON", "taken": True},
+        {"number": 2, "kind": "JSON", "taken": False, "why": why},
+    ]
+    assert len(hook.titles) == 2
+    assert all(SECRET not in each.out + each.err for each in (done, found))
 
 
 def test_without_addresses_a_test_message_says_where_they_belong(sqlite_world: World) -> None:
@@ -127,6 +145,14 @@ def test_a_database_that_is_not_there_is_no_health(sqlite_world: World) -> None:
     assert sqlite_world.run("health", now=TUESDAY, code=None).code in (75, 78)
 
 
+def test_cron_tells_at_once_that_the_database_is_away(sqlite_world: World, hook: Hook) -> None:
+    told = {"TOUCHLINE_ALERTS__URLS": json.dumps([hook.url])}
+    gone = {"DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/nothing"}
+    done = sqlite_world.run("health", "--notify", code=75, **told, **gone)
+    assert hook.titles == ["Touchline failed: database"]
+    assert "secret" not in json.dumps(hook.heard) + done.out + done.err
+
+
 def test_the_settings_in_the_page_on_monitoring_are_read_as_they_stand(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
     first, second = re.findall(r"^    \[alerts\]\n(?:    .+\n)+", page, re.MULTILINE)
@@ -141,6 +167,7 @@ def test_the_settings_in_the_page_on_monitoring_are_read_as_they_stand(tmp_path:
     ("text", "said"),
     [
         ("[alerts]\nquiet = '22-7'", "'22-7' is not a time of day such as 22:00-07:00"),
+        ("[alerts]\nquiet = '22:00-22:00'", "begins and ends at once"),
         ("[alerts]\nzone = 'Europe/Nowhere'", "'Europe/Nowhere' is not an IANA zone"),
         ("[alerts]\nzone = '../etc/passwd'", "is not an IANA zone"),
         ("[worker]\nbeat_seconds = 20\ntake_over_seconds = 30", "take_over_seconds must be twice beat_seconds"),

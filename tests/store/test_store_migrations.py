@@ -101,7 +101,7 @@ def test_the_migrations_make_the_tables_that_the_queries_know(empty_url, open_st
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         # Alembic compares no conditions of partial indexes, so the databases' own words are compared too.
         assert schema(connection) == wanted
-    assert sum(" WHERE " in line for line in wanted) == 11
+    assert sum(" WHERE " in line for line in wanted) == 12
 
 
 def test_runs_from_before_there_were_schedules_are_kept_there_and_back(empty_url, open_store):

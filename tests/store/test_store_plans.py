@@ -11,9 +11,9 @@ from sqlalchemy import event
 from store_rows import MAILBOX, NOW, Steps, add_campaign, address, decided, enrol, leads, touches
 
 LETTER = ("Hello", "Hello there", None)
-LARGE = "leads|prospects|touches|deliveries|events|suppressions|mx_answers|import_rows"
-FEW = " USING (COVERING )?INDEX ix_events_(replied|bounced)"
-"""A walk through all answers, or all that came back, is as long as those are many."""
+LARGE = "leads|prospects|touches|deliveries|events|suppressions|mx_answers|import_rows|batches"
+FEW = " USING (COVERING )?INDEX (ix_events_(replied|bounced)|ix_batches_set_aside)"
+"""A walk through all answers, all that came back, or all batches that wait for a retry is as long as those are many."""
 
 ASKED: dict[str, Callable] = {
     "leads.known": lambda u: u.leads.known([address(3), "nobody"], ["in/7", "in/nobody"]),
@@ -56,6 +56,7 @@ ASKED: dict[str, Callable] = {
     "suppressions.matching": lambda u: u.suppressions.matching(leads([3, 4], account="acme")),
     "suppressions.listed": lambda u: u.suppressions.listed(5, 20),
     "mx.known": lambda u: u.mx.known(["x1.example"], NOW),
+    "gauges.aside": lambda u: u.gauges.aside(50),
     "imports.latest": lambda u: u.imports.latest(1, "f"),
     "imports.set_aside": lambda u: u.imports.set_aside(1, "rejected", 5, 20),
     "imports.reasons": lambda u: u.imports.reasons(1),
@@ -141,6 +142,7 @@ def test_no_question_of_the_pipeline_a_sender_or_a_page_scans_a_large_table(stor
 @pytest.mark.parametrize(
     ("name", "index"),
     [
+        ("gauges.aside", "ix_batches_set_aside"),
         ("touches.used", "ix_touches_unsettled"),
         ("touches.holders", "ix_touches_unsettled"),
         ("touches.listed", "ix_touches_drafted"),

@@ -1,6 +1,7 @@
 """Alerts: what is wrong is told once, again after a while, and once more when it is over; never in quiet hours unless it must be."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from threading import Lock
@@ -23,6 +24,15 @@ PATIENCE = timedelta(minutes=2)
 """So long may the database be away, as when its server restarts, before that is told."""
 
 
+NAMED = 5
+"""So many that share a trouble are named; phones show few lines, and some services refuse long messages."""
+
+MOST = 20
+"""So many troubles are told in one message; the rest is named by its number."""
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One message to whoever looks after this installation."""
@@ -33,11 +43,31 @@ class Notice:
     """The worst of what it tells; healthy where everything in it is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a message at one channel.
+
+    Attributes:
+        number: Its place in `alerts.urls`, from 1.
+        kind: Which service it is; its address is a secret.
+        why: Why it was not taken, as far as that is known.
+    """
+
+    number: int
+    kind: str
+    taken: bool
+    why: str = ""
+
+
 class Notifier(Protocol):
     """Tells people."""
 
     def tell(self, notice: Notice) -> bool:
         """True where at least one channel took it. What a channel said against it is logged; nothing is raised."""
+        ...
+
+    def each(self, notice: Notice) -> list[Answer]:
+        """Tell one channel after the other and say what each has answered."""
         ...
 
 
@@ -82,7 +112,7 @@ def settle(unit: Unit, findings: Sequence[Finding], now: datetime) -> None:
         said = {"level": finding.level, "message": f"{finding.scope}: {finding.reason}", "hint": finding.hint}
         if row is None or row["state"] == "closed":
             unit.alerts.put(finding.key, _opened(said, now))
-            log.warning("alert.opened", key=finding.key, level=finding.level)
+            log.warning("alert.opened", **_named(finding.key), level=finding.level)
             continue
         # What has become worse is told anew.
         worse = LEVELS.index(finding.level) > LEVELS.index(row["level"])
@@ -90,7 +120,13 @@ def settle(unit: Unit, findings: Sequence[Finding], now: datetime) -> None:
     for key, row in present.items():
         if row["state"] == "open" and now - row["seen_at"] >= CALM:
             _set(unit, row, state="closed", closed_at=now)
-            log.warning("alert.closed", key=key)
+            log.warning("alert.closed", **_named(key))
+
+
+def _named(key: str) -> dict[str, str]:
+    """A key as the log may show it: addresses are masked there, except those of mailboxes of ours."""
+    scope, _, mailbox = key.partition(": ")
+    return {"key": scope, "mailbox": mailbox} if scope == "mailboxes" else {"key": key}
 
 
 def _opened(said: Row, now: datetime) -> Row:
@@ -116,21 +152,47 @@ def untold(rows: Iterable[Row], etiquette: Etiquette, now: datetime) -> tuple[li
 
 
 def notice(wrong: Sequence[Row], over: Sequence[Row]) -> Notice:
-    """Everything in one message, the worst first."""
+    """Everything in one message, the worst first; what is the same for several is said once."""
     ordered = sorted(wrong, key=lambda row: (-LEVELS.index(row["level"]), row["key"]))
-    lines = []
-    for row in ordered:
+    lines, groups = [], list(_alike(ordered))
+    for whose, reason, rows in groups[:MOST]:
         lines += [
-            f"{row['level'].upper()}  {row['message']}",
-            f"    since {_at(row['opened_at'])}",
-            f"    -> {row['hint']}",
+            f"{rows[0]['level'].upper()}  {whose}: {reason}",
+            f"    since {_at(min(row['opened_at'] for row in rows))}",
+            f"    -> {rows[0]['hint']}",
         ]
-    lines += [f"OVER  {row['message']}\n    from {_at(row['opened_at'])} to {_at(row['closed_at'])}" for row in over]
+    if len(groups) > MOST:
+        lines.append(f"and {len(groups) - MOST} more\n    -> touchline health")
+    for whose, reason, rows in list(_alike(over))[:MOST]:
+        began, ended = min(row["opened_at"] for row in rows), max(row["closed_at"] for row in rows)
+        lines += [f"OVER  {whose}", f"    it was: {reason}", f"    from {_at(began)} to {_at(ended)}"]
     first = (ordered or list(over))[0]
     others = len(wrong) + len(over) - 1
     what = f"{first['level']}: {first['key']}" if wrong else f"over: {first['key']}"
     title = f"Touchline {what}" + (f" and {others} more" if others else "")
     return Notice(title, "\n".join(lines), worst(row["level"] for row in wrong))
+
+
+def _alike(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Who shares a trouble, its reason with the latest time in it, and the alerts, in the order of the first of each."""
+    groups: dict[tuple[str, ...], list[tuple[str, str, Row]]] = {}
+    for row in rows:
+        scope, _, matter = row["key"].partition(": ")
+        kind, reason = matter, row["message"].removeprefix(f"{scope}: ")
+        who = scope
+        if reason.startswith(f"{matter}: "):  # a mailbox: what it is about is not the scope
+            kind, who, reason = scope, matter, reason.removeprefix(f"{matter}: ")
+        same = (row["level"], kind, INSTANT.sub("", reason), row["hint"])
+        groups.setdefault(same, []).append((who, reason, row))
+    for (_, kind, _, _), members in groups.items():
+        names = [who for who, _, _ in members]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        of = f"{kind}: " if members[0][2]["key"].startswith(f"{kind}: ") else ""
+        yield (
+            of + ", ".join(names[:NAMED]) + more,
+            max(reason for _, reason, _ in members),
+            [row for *_, row in members],
+        )
 
 
 def _at(instant: datetime) -> str:
@@ -175,10 +237,13 @@ class Watch:
     _telling: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
     """A look and the heart of a worker may both find the database gone; people are told once."""
 
-    def look(self, now: datetime, free_bytes: int | None = None) -> dict[str, int]:
+    def look(self, now: datetime, free_bytes: int | None = None, patience: timedelta = PATIENCE) -> dict[str, int]:
         """One look; gives how many findings there are and of how many alerts people were told.
 
         One process at a time is enough; several would tell the same more than once.
+
+        Args:
+            patience: How long the database may be away before that is told; none for a look that no other follows.
         """
         try:
             advance(self.store, now)
@@ -187,19 +252,19 @@ class Watch:
                 settle(unit, found.findings, now)
             told = tell(self.store, self.notifier, self.etiquette, now)
         except StoreUnavailable as error:
-            return {"findings": 1, "told": self.away(error, now)}
+            return {"findings": 1, "told": self.away(error, now, patience)}
         told += self._back(now)
         if found.level != "failed":
             self.heartbeat()
         return {"findings": len(found.findings), "told": told}
 
-    def away(self, error: StoreUnavailable, now: datetime) -> int:
+    def away(self, error: StoreUnavailable, now: datetime, patience: timedelta = PATIENCE) -> int:
         """The database cannot be used: the one trouble that it cannot keep. Gives 1 if people were told."""
         with self._telling:
             self.away_since = self.away_since or now
             log.warning("health.store_unavailable", error=error.message, since=self.away_since.isoformat())
             recent = self.away_told is not None and now - self.away_told < self.etiquette.repeat
-            if now - self.away_since < PATIENCE or recent or not self.etiquette.allows("failed", now):
+            if now - self.away_since < patience or recent or not self.etiquette.allows("failed", now):
                 return 0
             body = (
                 f"FAILED  {error.message}\n    since {_at(self.away_since)}\n    -> {error.hint or 'touchline doctor'}"

@@ -19,6 +19,9 @@ MARGIN = timedelta(minutes=10)
 GRACE = timedelta(seconds=60)
 """What began to leave so soon after a suppression may not have seen it: the suppression's own time is the beginning of its transaction."""
 
+WAITING = timedelta(days=365)
+"""So long may a batch that was set aside wait to be tried again before its run is removed with it."""
+
 UNSETTLED = ("open", "uncertain")
 """Results of a delivery that may still change."""
 
@@ -143,7 +146,7 @@ def forget(store: Store, now: datetime, keep: timedelta, most: int = 500) -> dic
         runs that are there and the totals are still all runs that have ever been.
 
     Args:
-        keep: Runs that were queued longer ago go, unless they are under way.
+        keep: Runs that were queued longer ago go, unless they are under way or a batch of theirs waits to be tried again.
     """
     while advance(store, now) is not None:
         pass  # what goes has been counted
@@ -152,7 +155,7 @@ def forget(store: Store, now: datetime, keep: timedelta, most: int = 500) -> dic
         counted = _parsed(unit.controls.get(TALLY))
         old = [
             row
-            for row in unit.runs.finished_before(now - keep, most)
+            for row in unit.gauges.old(now - keep, now - max(keep, WAITING), most)
             if row["state"] in ENDED and row["id"] <= counted.runs_upto and row["id"] not in counted.runs_open
         ]
         _add_totals(unit, old)

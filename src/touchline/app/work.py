@@ -244,7 +244,8 @@ class Work:
             aside = unit.runs.batches(run_id, states=["set_aside"])
             done = row["counts"].get("batches", {}).get("done", 0)
             failed = any(batch["place"] is None for batch in aside) or (aside and not done)
-            error = f"{len(aside)} batches set aside, the last: {aside[-1]['error']}" if aside else None
+            many = "1 batch was set aside" if len(aside) == 1 else f"{len(aside)} batches were set aside, the last"
+            error = f"{many}: {aside[-1]['error']}" if aside else None
             now = run.outside.clock.now()
             unit.runs.set(run_id, state="failed" if failed else "done", finished_at=now, error=error)
         self._forget(run_id)

@@ -7,6 +7,7 @@ import typer
 from touchline.cli.context import Json, plain, print_json, workspace
 
 if TYPE_CHECKING:
+    from touchline.app.alerts import Answer
     from touchline.app.health import Health
     from touchline.wiring import Workspace
 
@@ -31,7 +32,7 @@ def health(
         _test(ws, json=json)
         return
     if notify:
-        ws.watch.look(ws.clock.now(), ws.free_bytes())
+        _look(ws)
     found = ws.health()
     if json:
         print_json({"health": found.level, "scopes": found.scopes, "findings": [asdict(one) for one in found.findings]})
@@ -39,6 +40,21 @@ def health(
         _print(found)
     if found.level != "healthy":
         raise typer.Exit(LEVELS.index(found.level))
+
+
+def _look(ws: "Workspace") -> None:
+    from datetime import timedelta
+
+    from touchline.model.errors import StoreUnavailable
+
+    # The next look is another process, which would be as patient as this one.
+    at_once = timedelta(0)
+    try:
+        _ = ws.store  # is set up
+    except StoreUnavailable as error:
+        ws.watch.away(error, ws.clock.now(), at_once)
+        raise
+    ws.watch.look(ws.clock.now(), ws.free_bytes(), at_once)
 
 
 def _print(found: "Health") -> None:
@@ -54,14 +70,21 @@ def _test(ws: "Workspace", *, json: bool) -> None:
     from touchline.app.alerts import Notice
     from touchline.model.errors import Misconfigured, Transient
 
-    urls = ws.settings.alerts.urls
-    if not urls:
+    if not ws.settings.alerts.urls:
         raise Misconfigured("There is nobody to tell.", hint='Set in touchline.toml: [alerts] urls = ["mailto://..."]')
-    if not ws.watch.notifier.tell(Notice("Touchline test", "This is a test: alerts reach you here.", "healthy")):
-        raise Transient("No channel took the test message.", hint="Compare alerts.urls with apprise's manual.")
+    answers = ws.watch.notifier.each(Notice("Touchline test", "This is a test: alerts reach you here.", "healthy"))
     if json:
-        print_json({"channels": len(urls), "told": True})
+        print_json({"channels": [_answer(one) for one in answers]})
     else:
-        print(
-            f"Sent to {len(urls)} {'address' if len(urls) == 1 else 'addresses'}; warnings name those that refused it."
+        for one in answers:
+            print(f"{one.number}  {plain(one.kind)}: {'taken' if one.taken else f'not taken, {one.why}'}")
+    if refused := sum(not one.taken for one in answers):
+        raise Transient(
+            f"{refused} of {len(answers)} did not take the test message.",
+            hint="The numbers are those of alerts.urls. Compare with https://github.com/caronc/apprise/wiki.",
         )
+
+
+def _answer(one: "Answer") -> dict[str, object]:
+    found: dict[str, object] = {"number": one.number, "kind": one.kind, "taken": one.taken}
+    return found if one.taken else found | {"why": one.why}

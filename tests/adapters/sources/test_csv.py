@@ -418,6 +418,19 @@ def test_a_second_copy_has_the_same_fingerprint_and_a_changed_one_has_not(tmp_pa
     assert source(tmp_path, HEADER + b"\n").describe().fingerprint != one.fingerprint
 
 
+@pytest.mark.parametrize("content", [b"Jane Doe-Smith,+49 170 1234567\n", b"Jane Doe-Smith,jane@firm.example\n"])
+def test_cells_of_a_file_without_a_header_stay_out_of_the_first_line_of_its_error(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "leads.csv").write_bytes(content)
+    with pytest.raises(InvalidInput) as refused:
+        CsvSource(tmp_path / "leads.csv", batch_rows=10).describe()
+    first, rest = str(refused.value).split("\n", 1)
+    assert first.startswith(("No column of leads.csv", "leads.csv has no header row"))
+    assert not {"Jane", "170", "jane"} & set(first.replace("@", " ").split())
+    assert "Doe-Smith" in rest or "jane@" in rest
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -430,10 +443,10 @@ def test_a_second_copy_has_the_same_fingerprint_and_a_changed_one_has_not(tmp_pa
         (b"\n<!doctype html><title>Log in</title>", "web page"),
         (b"\xff\xfe\x00\x00e\x00\x00\x00", "UTF-32"),
         (b"\x00\x01\x00\x00\x07\x00\x00" * 99, "NUL bytes"),
-        (b"ada@example.com,Ada\nbob@example.com,Bob\n", "no header row.*ada@example.com.*column names first"),
+        (b"ada@example.com,Ada\nbob@example.com,Bob\n", "(?s)no header row.*ada@example.com.*column names first"),
         (b"Ada,https://example.com/ada\n", "no header row"),
         (b"Export of today\nada@example.com,Ada,x\nemail,first name,company\n", "No column"),
-        (b"colour,shape\nred,round\n", "No column of leads.csv says who a lead is.*'colour', 'shape'.*--map"),
+        (b"colour,shape\nred,round\n", "(?s)No column of leads.csv says who a lead is.*'colour', 'shape'.*--map"),
         (b"first_name,city\nAda,London\n", "No column of leads.csv says who a lead is"),
         (b'email,"name\na@b.example,A\n', "first line of leads.csv opens a quote"),
         (b"email,na\0me\na@b.example,A\n", "first line of leads.csv holds a NUL byte"),

@@ -285,10 +285,15 @@ def _conflict(field: str, one: str, other: str, where: str) -> InvalidInput:
 
 
 def unidentified(columns: Columns, where: str) -> InvalidInput:
-    """The error for a file whose columns do not tell who a lead is."""
+    """The error for a file whose columns do not tell who a lead is.
+
+    Its cells stand on a line of their own: in a file without a header they are somebody's data, and alerts and logs
+    take the first line of an error.
+    """
     return InvalidInput(
-        f"No column of {where} says who a lead is; it has: {_listed(columns.names)}.",
-        hint='Needed is an e-mail address, a profile URL, an id, or a name and a company. Name one in the file, or as `touchline import` loads it with --map email="HEADER".',
+        f"No column of {where} says who a lead is.\nIn its first line it has: {_listed(columns.names)}.",
+        hint="Needed is an e-mail address, a profile URL, an id, or a name and a company. Name one in the file, or as "
+        '`touchline import` loads it with --map email="HEADER".',
     )
 
 

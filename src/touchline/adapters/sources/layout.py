@@ -134,4 +134,7 @@ def _check_header(cells: Sequence[str], fault: str | None, name: str) -> None:
         raise InvalidInput(f"{name} has {len(cells):,} columns; at most {MOST_COLUMNS:,} are read.", hint=hint)
     lead = next((cell for cell in cells if _ADDRESS.search(cell) or _WEB.match(cell)), None)
     if lead is not None:
-        raise InvalidInput(f"{name} has no header row: its first line looks like a lead ({lead[:60]!r}).", hint=hint)
+        # The cell on a line of its own: alerts and logs take the first line of an error.
+        raise InvalidInput(
+            f"{name} has no header row: its first line looks like a lead.\nIt holds {lead[:60]!r}.", hint=hint
+        )

@@ -5,12 +5,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, bindparam, case, func, select, union_all
+from sqlalchemy import Column, Connection, Select, bindparam, case, exists, func, literal_column, select, union_all
 
 from touchline.adapters.store.campaigns import upsert
 from touchline.adapters.store.query import among, domain_and_parents
 from touchline.adapters.store.tables import (
     UNSETTLED,
+    batches,
     campaign_versions,
     campaigns,
     controls,
@@ -48,6 +49,30 @@ BY_HAND = (
     )
     .order_by(runs.c.id.desc())
     .limit(bindparam("most"))
+)
+ASIDE = (
+    select(
+        batches.c.run_id,
+        batches.c.stage,
+        batches.c.place,
+        batches.c.counts,
+        batches.c.error,
+        runs.c.job,
+        schedules.c.name.label("schedule"),
+    )
+    .join(runs, runs.c.id == batches.c.run_id)
+    .outerjoin(schedules, schedules.c.id == runs.c.schedule_id)
+    .where(
+        # A literal, so that a partial index of this condition can serve it.
+        batches.c.state == literal_column("'set_aside'"),
+        batches.c.place.is_not(None),
+        runs.c.finished_at.is_not(None),
+    )
+    .order_by(batches.c.run_id.desc(), batches.c.number.desc())
+    .limit(bindparam("most"))
+)
+_WAITS = exists().where(
+    batches.c.run_id == runs.c.id, batches.c.state.in_(("set_aside", "released")), batches.c.place.is_not(None)
 )
 MAY_HAVE_LEFT = ("open", "sent", "uncertain")
 """Results of deliveries by which a message may be with its recipient."""
@@ -95,6 +120,32 @@ class Gauges:
     def runs_before(self, after: int, at: datetime, most: int) -> int:
         """Key up to which runs were queued before an instant, `most` further at the utmost."""
         return self._before(runs.c.id, runs.c.queued_at, after, at, most)
+
+    def aside(self, most: int) -> list[dict[str, Any]]:
+        """`run_id`, `stage`, `place`, `counts`, `error`, `job`, `schedule` of batches that were set aside and wait.
+
+        They are of runs that have ended, the newest first.
+        """
+        found = self.connection.execute(ASIDE, {"most": most}).mappings()
+        return [{**row, **{name: json.loads(row[name]) for name in ("place", "counts")}} for row in found]
+
+    def old(self, before: datetime, waiting_before: datetime, most: int) -> list[dict[str, Any]]:
+        """Runs that have ended and were queued before an instant, the oldest first.
+
+        One with a batch that was set aside and may be tried again is among them only if it was queued before
+        `waiting_before`.
+        """
+        query = (
+            select(runs)
+            .where(
+                runs.c.queued_at < before,
+                runs.c.finished_at.is_not(None),
+                (runs.c.queued_at < waiting_before) | ~_WAITS,
+            )
+            .order_by(runs.c.queued_at)
+            .limit(most)
+        )
+        return [{**row, "counts": json.loads(row["counts"])} for row in self.connection.execute(query).mappings()]
 
     # deliveries
 

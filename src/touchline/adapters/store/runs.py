@@ -113,11 +113,6 @@ class Runs:
         query = update(batches).where(batches.c.run_id == run_id, batches.c.number == number)
         self.connection.execute(query.values(values))
 
-    def finished_before(self, at: datetime, limit: int) -> list[dict[str, Any]]:
-        """Ended runs that were queued before an instant, the oldest first."""
-        query = select(runs).where(runs.c.queued_at < at, runs.c.finished_at.is_not(None)).order_by(runs.c.queued_at)
-        return [_parsed(row) for row in self.connection.execute(query.limit(limit)).mappings()]
-
     def remove(self, ids: Collection[int]) -> None:
         """Remove runs and their batches."""
         self.connection.execute(delete(batches).where(among(self.connection, batches.c.run_id, ids)))

@@ -390,6 +390,10 @@ batches = Table(
     Column("finished_at", Instant, nullable=False),
 )
 
+SET_ASIDE = _partial(
+    "ix_batches_set_aside", batches.c.state == literal_column("'set_aside'"), batches.c.run_id, batches.c.number
+)
+
 run_totals = Table(
     "run_totals",
     metadata,
