@@ -38,6 +38,8 @@ BATCHES = 200
 PART, PARTS = 1_000, 100
 """Runs read at once for the chart, and how often: health looks every minute, so thirty days may hold many."""
 SERIES = ("done", "unfinished", "failed", "cancelled", "running", "queued")
+TONES = ("good", "warn", "bad", "drop", "info", "accent")
+"""How each of them looks in the chart; what failed is striped as well."""
 JOBS = (
     ("", "Work on leads"),
     ("all", "Everything"),
@@ -293,8 +295,8 @@ def _days(visit: Visit, chosen: Chosen) -> dict[str, Any]:
     known: Mapping[tuple[date, str], int] = found or {}
     labels = [today - timedelta(days=DAYS - 1 - place) for place in range(DAYS)]
     series = [
-        {"name": state, "values": [known.get((day, state), 0) for day in labels]}
-        for state in SERIES
+        {"name": state, "tone": tone, "values": [known.get((day, state), 0) for day in labels]}
+        for state, tone in zip(SERIES, TONES, strict=True)
         if any(state == one for _, one in known)
     ]
     return {"chosen": chosen, "labels": [f"{day:%d %b}" for day in labels], "series": series, "as_of": as_of}
