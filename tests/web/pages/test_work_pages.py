@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from app.office import ANN, MARA, WEDNESDAY
-from touchline.app import access, people, runs, schedules, uploads, views
+from touchline.app import access, alerts, people, runs, schedules, uploads, views
+from touchline.app.health import health
 from touchline.app.tasks import Bench
 from touchline.app.work import Work
 from touchline.web.api.imports import SAMPLED
-from touchline.web.pages import imports, suppression
+from touchline.web.pages import imports, suppression, troubles
 from web.api.conftest import OWNER, PASSWORD
 from web.pages.conftest import HOSTILE, Person, person, words
 
@@ -352,6 +353,46 @@ def test_how_far_an_import_has_come_is_told_in_bytes(owner: Person) -> None:
     told = owner.ask("GET", "/runs/1/progress?seconds=0").text
     assert '"text": "100 rows, 100 new leads"' in told
     assert re.search(r'"done": \d+, "total": \d+', told)
+
+
+def test_each_trouble_is_told_once_and_those_that_are_alike_together(owner: Person) -> None:
+    office = owner.api.office
+    boxes = [f"mara{n:02}@quillmast.example" for n in range(40)]
+    office.apply(mailboxes=[office.mailbox(address) for address in boxes])
+    schedules.ensure(office.store, office.now)
+    for _ in range(3):
+        run = schedules.run_now(office.store, "daily:spring", office.now)["id"]
+        with office.store.transaction() as unit:
+            unit.runs.set(run, state="failed", error="the file <i>has gone</i>", finished_at=office.now)
+    with office.store.transaction() as unit:
+        for address in boxes:
+            unit.mailboxes.failing(address, f"454 {address} too often", office.now + timedelta(hours=1), office.now)
+    with office.store.transaction() as unit:
+        alerts.settle(unit, health(office.store, office.now).findings, office.now)
+    for path in ("/", "/runs?job=send"):
+        said = owner.words(path)
+        assert said.count("the file <i>has gone</i>") == 1, path
+        assert said.count("454 (address) too often") == 1, path
+        assert "mara04@quillmast.example and 35 more" in said, path
+        assert "mara05@quillmast.example" not in said, path
+    assert f'<a href="/runs/{run}">Run {run}</a>' in owner.page("/runs")
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        ("touchline runs show 29", '<a href="/runs/29">Run 29</a>'),
+        ("Wait for it, or: touchline runs cancel 3", 'Wait for it, or: <a href="/runs/3">cancel run 3</a>'),
+        ("Change it: touchline schedule set a:b", 'Change it: <a href="/settings/schedules/a%3Ab">a:b</a>'),
+        ("See: touchline schedule set --help", ""),
+        ("touchline serve", "<code>touchline serve</code>"),
+        ("Create it, or run `touchline init`.", "Create it, or run <code>touchline init</code>."),
+        ("Put <b>it</b> back.", "Put &lt;b&gt;it&lt;/b&gt; back."),
+        (None, ""),
+    ],
+)
+def test_a_page_gives_a_link_where_the_command_line_gives_a_command(hint: str | None, said: str) -> None:
+    assert str(troubles.advice(hint)) == said
 
 
 # mailboxes

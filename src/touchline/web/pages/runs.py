@@ -21,6 +21,7 @@ from touchline.stages import STAGES
 from touchline.web import frame
 from touchline.web.api.texts import ONE_LINE, Number
 from touchline.web.follow import LONGEST, News, stream
+from touchline.web.pages import troubles
 from touchline.web.pages.leads import asked_of
 from touchline.web.visit import Visit, needs
 
@@ -112,7 +113,7 @@ def page(visit: Reads, chosen: Asked, before: Annotated[int | None, Query(ge=1, 
     health = visit.workspace.health()
     values = {
         "health_now": health,
-        "findings": [{"finding": one, "href": _where(one.scope, one.hint)} for one in health.findings],
+        "troubles": troubles.of_health(health.findings),
         "rows": [row | {"took": _took(row, visit.now)} for row in rows[:SHOWN]],
         "following": rows[SHOWN - 1]["id"] if len(rows) > SHOWN else None,
         "before": before,
@@ -274,16 +275,6 @@ def _parts(row: Row, batches: list[Row]) -> Iterator[dict[str, Any]]:
                 "aside": sum(batch["state"] == "set_aside" for batch in mine),
                 "seconds": sum(batch["seconds"] for batch in mine),
             }
-
-
-def _where(scope: str, hint: str) -> str:
-    """The page that helps with a finding."""
-    words = hint.split()
-    if words[:3] == ["touchline", "runs", "show"] and words[-1].isdecimal():
-        return f"/runs/{words[-1]}"
-    return {"mailboxes": "/mailboxes", "touches": "/outbox?state=uncertain", "suppression": "/suppression"}.get(
-        scope, "/settings/schedules" if ":" in scope else ""
-    )
 
 
 def _days(visit: Visit, chosen: Chosen) -> dict[str, Any]:
