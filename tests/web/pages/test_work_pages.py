@@ -310,6 +310,17 @@ def test_a_run_shows_its_stages_batches_and_what_it_took(owner: Person) -> None:
     assert "A run by hand does its work in one go." in said
 
 
+def test_what_a_run_took_is_told_in_the_words_of_the_command_line(owner: Person) -> None:
+    office = owner.api.office
+    office.apply()
+    key = started(owner, office.people(1))
+    for seconds, words_of_it in ((678.9, "11 min"), (41.27, "41.3 s")):
+        with office.store.transaction() as unit:
+            unit.runs.set(key, started_at=office.now - timedelta(seconds=seconds), finished_at=office.now)
+        assert f"Took {words_of_it}" in owner.words(f"/runs/{key}")
+        assert f'data-label="Took">{words_of_it}<' in owner.page("/runs")
+
+
 def test_a_run_is_started_cancelled_and_retried_by_hand(owner: Person) -> None:
     owner.api.office.apply()
     assert owner.post("/runs", campaign="spring", first="score", until="route").headers["location"] == "/runs/1"

@@ -247,10 +247,12 @@ def _glance(visit: Visit, key: int) -> dict[str, Any]:
     return {name: row[name] for name in ("state", "cancel")}
 
 
-def _took(row: Row, now: datetime) -> float | None:
+def _took(row: Row, now: datetime) -> str:
+    """In the words of the command line."""
     if row["started_at"] is None:
-        return None
-    return ((row["finished_at"] or now) - row["started_at"]).total_seconds()  # type: ignore[no-any-return]
+        return ""
+    seconds = ((row["finished_at"] or now) - row["started_at"]).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _parts(row: Row, batches: list[Row]) -> Iterator[dict[str, Any]]:
