@@ -655,6 +655,29 @@ def test_schedules_are_seen_changed_paused_and_run(owner: Person) -> None:
     owner.page("/settings/schedules/nothing", 404)
 
 
+def test_a_schedule_shows_its_next_opening_in_its_zone_and_how_its_last_run_ended(owner: Person) -> None:
+    office = owner.api.office
+    office.apply()
+    schedules.ensure(office.store, office.now)
+    assert "Active never run 10 Mar, 02:00 Europe/Berlin" in owner.words("/settings/schedules")
+    assert "next 10 Mar, 02:00 Europe/Berlin" in owner.words("/")
+    run = schedules.run_now(office.store, "daily:spring", office.now)["id"]
+    with office.store.transaction() as unit:
+        unit.runs.set(run, state="failed", error="<b>broken</b>", finished_at=office.now)
+    html = owner.page("/settings/schedules")
+    assert f'<a href="/runs/{run}"><span class="state tone-bad" title="&lt;b&gt;broken&lt;/b&gt;">' in html
+
+
+def test_a_new_schedule_begins_with_the_zone_of_its_campaign(owner: Person) -> None:
+    owner.api.office.apply()
+    owner.api.office.apply(name="lisbon", timezone="Europe/Lisbon")
+    assert 'name="zone" value="Europe/Lisbon"' in owner.page("/settings/schedules/new?campaign=lisbon")
+    assert 'name="zone" value="Europe/Berlin"' in owner.page("/settings/schedules/new?campaign=spring")
+    assert 'name="zone" value="Europe/Lisbon"' in owner.page("/settings/schedules/new")
+    assert 'name="zone" value="UTC"' in owner.page("/settings/schedules/new?job=retention")
+    owner.page("/settings/schedules/new?campaign=nobody", 404)
+
+
 def test_a_schedule_is_added_and_removed(owner: Person) -> None:
     office = owner.api.office
     office.apply()

@@ -129,7 +129,7 @@
     const years = at.getFullYear() === year ? {} : { year: "numeric" };
     const shape = { day: "numeric", month: "short", ...years, ...(element.dataset.style === "date" ? {} : { hour: "2-digit", minute: "2-digit", hour12: false }) };
     const shown = new Intl.DateTimeFormat("en-GB", shape).format(at);
-    element.textContent = element.dataset.style === "ago" ? ago(at) : shown;
+    if (element.dataset.style !== "kept") element.textContent = element.dataset.style === "ago" ? ago(at) : shown;
     element.title = `${shown} ${zone} · ${at.toISOString().slice(0, 19).replace("T", " ")} UTC`;
   }
 
