@@ -307,7 +307,30 @@ def test_a_run_shows_its_stages_batches_and_what_it_took(owner: Person) -> None:
     )
     said = owner.words(f"/runs/{by_hand.run_id}")
     assert "harvest 3 3 3 new" in said
-    assert "A run by hand does its work in one go." in said
+    [loaded] = by_hand.imports
+    assert f'<a href="/import/{loaded["import_id"]}">{loaded["name"]}</a>' in owner.page(f"/runs/{by_hand.run_id}")
+    assert f"{loaded['name']} 3 3 new" in said
+    assert "Batches" not in said
+    with office.store.transaction() as unit:
+        counts = {"imports": [], "judged": 12, "sending": {"sent": 4, "deferred": 1, "failed": 0}}
+        unit.runs.set(by_hand.run_id, counts=counts)
+    said = owner.words(f"/runs/{by_hand.run_id}")
+    assert "judge 12 12 12 prospects" in said
+    assert "send 5 4 1 deferred, 4 sent" in said
+    assert "No file was new" in said
+
+
+def test_a_batch_that_was_set_aside_names_its_file(owner: Person) -> None:
+    office = owner.api.office
+    office.apply()
+    loaded = office.load(office.people(1))
+    key = failed(owner, "broken")
+    with office.store.transaction() as unit:
+        place = {"import": loaded.import_id, "offset": 0, "row": 0, "rows": 1}
+        unit.runs.add_batch(key, "harvest", "set_aside", office.now, place=place)
+        unit.runs.add_batch(key, "harvest", "set_aside", office.now, place=place | {"import": 99})
+    named = f'of <a href="/import/{loaded.import_id}">{loaded.name}</a>'
+    assert owner.page(f"/runs/{key}").count(named) == 1
 
 
 def test_what_a_run_took_is_told_in_the_words_of_the_command_line(owner: Person) -> None:

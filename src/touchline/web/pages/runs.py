@@ -155,6 +155,8 @@ def detail(visit: Reads, number: Number) -> Response:
         "all_batches": len(batches),
         "released": sum(batch["state"] == "set_aside" and batch["place"] is not None for batch in batches),
         "import_href": _import_of(visit, row),
+        "loaded": row["counts"].get("imports", []) if row["job"] == "run" else [],
+        "files": _files(visit, batches[-BATCHES:]),
         "decision": _decision(row),
     }
     return frame.page(visit, "run.html", values)
@@ -240,6 +242,14 @@ def _decision(row: Row) -> dict[str, Any] | None:
 def _import_of(visit: Visit, row: Row) -> str:
     found = _load_of(visit, row)
     return f"/import/{found['id']}" if found else ""
+
+
+def _files(visit: Visit, batches: list[Row]) -> dict[int, str]:
+    """Names of the imports that batches say they are of: those that were set aside."""
+    keys = {batch["place"]["import"] for batch in batches if batch["place"] and "import" in batch["place"]}
+    with visit.store.reading() as unit:
+        rows = [unit.imports.get(key) for key in sorted(keys)]
+    return {row["id"]: row["name"] for row in rows if row is not None}
 
 
 def _glance(visit: Visit, key: int) -> dict[str, Any]:
