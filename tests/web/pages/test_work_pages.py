@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from app.office import ANN, MARA, WEDNESDAY
-from touchline.app import access, people, runs, schedules, uploads, views
+from touchline.app import access, alerts, people, runs, schedules, uploads, views
+from touchline.app.health import health
 from touchline.app.tasks import Bench
 from touchline.app.work import Work
 from touchline.web.api.imports import SAMPLED
-from touchline.web.pages import imports, suppression
+from touchline.web.pages import imports, suppression, troubles
 from web.api.conftest import OWNER, PASSWORD
 from web.pages.conftest import HOSTILE, Person, person, words
 
@@ -306,7 +307,41 @@ def test_a_run_shows_its_stages_batches_and_what_it_took(owner: Person) -> None:
     )
     said = owner.words(f"/runs/{by_hand.run_id}")
     assert "harvest 3 3 3 new" in said
-    assert "A run by hand does its work in one go." in said
+    [loaded] = by_hand.imports
+    assert f'<a href="/import/{loaded["import_id"]}">{loaded["name"]}</a>' in owner.page(f"/runs/{by_hand.run_id}")
+    assert f"{loaded['name']} 3 3 new" in said
+    assert "Batches" not in said
+    with office.store.transaction() as unit:
+        counts = {"imports": [], "judged": 12, "sending": {"sent": 4, "deferred": 1, "failed": 0}}
+        unit.runs.set(by_hand.run_id, counts=counts)
+    said = owner.words(f"/runs/{by_hand.run_id}")
+    assert "judge 12 12 12 prospects" in said
+    assert "send 5 4 1 deferred, 4 sent" in said
+    assert "No file was new" in said
+
+
+def test_a_batch_that_was_set_aside_names_its_file(owner: Person) -> None:
+    office = owner.api.office
+    office.apply()
+    loaded = office.load(office.people(1))
+    key = failed(owner, "broken")
+    with office.store.transaction() as unit:
+        place = {"import": loaded.import_id, "offset": 0, "row": 0, "rows": 1}
+        unit.runs.add_batch(key, "harvest", "set_aside", office.now, place=place)
+        unit.runs.add_batch(key, "harvest", "set_aside", office.now, place=place | {"import": 99})
+    named = f'of <a href="/import/{loaded.import_id}">{loaded.name}</a>'
+    assert owner.page(f"/runs/{key}").count(named) == 1
+
+
+def test_what_a_run_took_is_told_in_the_words_of_the_command_line(owner: Person) -> None:
+    office = owner.api.office
+    office.apply()
+    key = started(owner, office.people(1))
+    for seconds, words_of_it in ((678.9, "11 min"), (41.27, "41.3 s")):
+        with office.store.transaction() as unit:
+            unit.runs.set(key, started_at=office.now - timedelta(seconds=seconds), finished_at=office.now)
+        assert f"Took {words_of_it}" in owner.words(f"/runs/{key}")
+        assert f'data-label="Took">{words_of_it}<' in owner.page("/runs")
 
 
 def test_a_run_is_started_cancelled_and_retried_by_hand(owner: Person) -> None:
@@ -352,6 +387,46 @@ def test_how_far_an_import_has_come_is_told_in_bytes(owner: Person) -> None:
     told = owner.ask("GET", "/runs/1/progress?seconds=0").text
     assert '"text": "100 rows, 100 new leads"' in told
     assert re.search(r'"done": \d+, "total": \d+', told)
+
+
+def test_each_trouble_is_told_once_and_those_that_are_alike_together(owner: Person) -> None:
+    office = owner.api.office
+    boxes = [f"mara{n:02}@quillmast.example" for n in range(40)]
+    office.apply(mailboxes=[office.mailbox(address) for address in boxes])
+    schedules.ensure(office.store, office.now)
+    for _ in range(3):
+        run = schedules.run_now(office.store, "daily:spring", office.now)["id"]
+        with office.store.transaction() as unit:
+            unit.runs.set(run, state="failed", error="the file <i>has gone</i>", finished_at=office.now)
+    with office.store.transaction() as unit:
+        for address in boxes:
+            unit.mailboxes.failing(address, f"454 {address} too often", office.now + timedelta(hours=1), office.now)
+    with office.store.transaction() as unit:
+        alerts.settle(unit, health(office.store, office.now).findings, office.now)
+    for path in ("/", "/runs?job=send"):
+        said = owner.words(path)
+        assert said.count("the file <i>has gone</i>") == 1, path
+        assert said.count("454 (address) too often") == 1, path
+        assert "mara04@quillmast.example and 35 more" in said, path
+        assert "mara05@quillmast.example" not in said, path
+    assert f'<a href="/runs/{run}">Run {run}</a>' in owner.page("/runs")
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        ("touchline runs show 29", '<a href="/runs/29">Run 29</a>'),
+        ("Wait for it, or: touchline runs cancel 3", 'Wait for it, or: <a href="/runs/3">cancel run 3</a>'),
+        ("Change it: touchline schedule set a:b", 'Change it: <a href="/settings/schedules/a%3Ab">a:b</a>'),
+        ("See: touchline schedule set --help", ""),
+        ("touchline serve", "<code>touchline serve</code>"),
+        ("Create it, or run `touchline init`.", "Create it, or run <code>touchline init</code>."),
+        ("Put <b>it</b> back.", "Put &lt;b&gt;it&lt;/b&gt; back."),
+        (None, ""),
+    ],
+)
+def test_a_page_gives_a_link_where_the_command_line_gives_a_command(hint: str | None, said: str) -> None:
+    assert str(troubles.advice(hint)) == said
 
 
 # mailboxes
@@ -601,6 +676,29 @@ def test_schedules_are_seen_changed_paused_and_run(owner: Person) -> None:
     owner.post("/settings/schedules/health", every="120")
     assert "every 2 minutes" in owner.words("/settings/schedules")
     owner.page("/settings/schedules/nothing", 404)
+
+
+def test_a_schedule_shows_its_next_opening_in_its_zone_and_how_its_last_run_ended(owner: Person) -> None:
+    office = owner.api.office
+    office.apply()
+    schedules.ensure(office.store, office.now)
+    assert "Active never run 10 Mar, 02:00 Europe/Berlin" in owner.words("/settings/schedules")
+    assert "next 10 Mar, 02:00 Europe/Berlin" in owner.words("/")
+    run = schedules.run_now(office.store, "daily:spring", office.now)["id"]
+    with office.store.transaction() as unit:
+        unit.runs.set(run, state="failed", error="<b>broken</b>", finished_at=office.now)
+    html = owner.page("/settings/schedules")
+    assert f'<a href="/runs/{run}"><span class="state tone-bad" title="&lt;b&gt;broken&lt;/b&gt;">' in html
+
+
+def test_a_new_schedule_begins_with_the_zone_of_its_campaign(owner: Person) -> None:
+    owner.api.office.apply()
+    owner.api.office.apply(name="lisbon", timezone="Europe/Lisbon")
+    assert 'name="zone" value="Europe/Lisbon"' in owner.page("/settings/schedules/new?campaign=lisbon")
+    assert 'name="zone" value="Europe/Berlin"' in owner.page("/settings/schedules/new?campaign=spring")
+    assert 'name="zone" value="Europe/Lisbon"' in owner.page("/settings/schedules/new")
+    assert 'name="zone" value="UTC"' in owner.page("/settings/schedules/new?job=retention")
+    owner.page("/settings/schedules/new?campaign=nobody", 404)
 
 
 def test_a_schedule_is_added_and_removed(owner: Person) -> None:

@@ -21,6 +21,7 @@ from touchline.stages import STAGES
 from touchline.web import frame
 from touchline.web.api.texts import ONE_LINE, Number
 from touchline.web.follow import LONGEST, News, stream
+from touchline.web.pages import troubles
 from touchline.web.pages.leads import asked_of
 from touchline.web.visit import Visit, needs
 
@@ -38,6 +39,8 @@ BATCHES = 200
 PART, PARTS = 1_000, 100
 """Runs read at once for the chart, and how often: health looks every minute, so thirty days may hold many."""
 SERIES = ("done", "unfinished", "failed", "cancelled", "running", "queued")
+TONES = ("good", "warn", "bad", "drop", "info", "accent")
+"""How each of them looks in the chart; what failed is striped as well."""
 JOBS = (
     ("", "Work on leads"),
     ("all", "Everything"),
@@ -110,7 +113,7 @@ def page(visit: Reads, chosen: Asked, before: Annotated[int | None, Query(ge=1, 
     health = visit.workspace.health()
     values = {
         "health_now": health,
-        "findings": [{"finding": one, "href": _where(one.scope, one.hint)} for one in health.findings],
+        "troubles": troubles.of_health(health.findings),
         "rows": [row | {"took": _took(row, visit.now)} for row in rows[:SHOWN]],
         "following": rows[SHOWN - 1]["id"] if len(rows) > SHOWN else None,
         "before": before,
@@ -152,6 +155,8 @@ def detail(visit: Reads, number: Number) -> Response:
         "all_batches": len(batches),
         "released": sum(batch["state"] == "set_aside" and batch["place"] is not None for batch in batches),
         "import_href": _import_of(visit, row),
+        "loaded": row["counts"].get("imports", []) if row["job"] == "run" else [],
+        "files": _files(visit, batches[-BATCHES:]),
         "decision": _decision(row),
     }
     return frame.page(visit, "run.html", values)
@@ -239,15 +244,25 @@ def _import_of(visit: Visit, row: Row) -> str:
     return f"/import/{found['id']}" if found else ""
 
 
+def _files(visit: Visit, batches: list[Row]) -> dict[int, str]:
+    """Names of the imports that batches say they are of: those that were set aside."""
+    keys = {batch["place"]["import"] for batch in batches if batch["place"] and "import" in batch["place"]}
+    with visit.store.reading() as unit:
+        rows = [unit.imports.get(key) for key in sorted(keys)]
+    return {row["id"]: row["name"] for row in rows if row is not None}
+
+
 def _glance(visit: Visit, key: int) -> dict[str, Any]:
     row, _ = runs.shown(visit.workspace.outside, key)
     return {name: row[name] for name in ("state", "cancel")}
 
 
-def _took(row: Row, now: datetime) -> float | None:
+def _took(row: Row, now: datetime) -> str:
+    """In the words of the command line."""
     if row["started_at"] is None:
-        return None
-    return ((row["finished_at"] or now) - row["started_at"]).total_seconds()  # type: ignore[no-any-return]
+        return ""
+    seconds = ((row["finished_at"] or now) - row["started_at"]).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _parts(row: Row, batches: list[Row]) -> Iterator[dict[str, Any]]:
@@ -274,16 +289,6 @@ def _parts(row: Row, batches: list[Row]) -> Iterator[dict[str, Any]]:
             }
 
 
-def _where(scope: str, hint: str) -> str:
-    """The page that helps with a finding."""
-    words = hint.split()
-    if words[:3] == ["touchline", "runs", "show"] and words[-1].isdecimal():
-        return f"/runs/{words[-1]}"
-    return {"mailboxes": "/mailboxes", "touches": "/outbox?state=uncertain", "suppression": "/suppression"}.get(
-        scope, "/settings/schedules" if ":" in scope else ""
-    )
-
-
 def _days(visit: Visit, chosen: Chosen) -> dict[str, Any]:
     zone = visit.caller.timezone or "UTC"
     today = visit.now.astimezone(ZoneInfo(zone)).date()
@@ -293,8 +298,8 @@ def _days(visit: Visit, chosen: Chosen) -> dict[str, Any]:
     known: Mapping[tuple[date, str], int] = found or {}
     labels = [today - timedelta(days=DAYS - 1 - place) for place in range(DAYS)]
     series = [
-        {"name": state, "values": [known.get((day, state), 0) for day in labels]}
-        for state in SERIES
+        {"name": state, "tone": tone, "values": [known.get((day, state), 0) for day in labels]}
+        for state, tone in zip(SERIES, TONES, strict=True)
         if any(state == one for _, one in known)
     ]
     return {"chosen": chosen, "labels": [f"{day:%d %b}" for day in labels], "series": series, "as_of": as_of}

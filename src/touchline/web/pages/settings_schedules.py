@@ -1,7 +1,9 @@
 """The tab Schedules of the page Settings: what starts by itself, changed, held, run now, and added."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Form, Query
 from starlette.responses import Response
@@ -22,10 +24,23 @@ from touchline.web.visit import Visit, needs
 routes = APIRouter(include_in_schema=False)
 
 
+def in_zone(instant: datetime, zone: str) -> str:
+    """As a window's own times are written, such as 10 Mar, 02:00."""
+    return f"{instant.astimezone(ZoneInfo(zone)):%-d %b, %H:%M}"
+
+
+frame.templates.filters["in_zone"] = in_zone
+
+
 @routes.get("/settings/schedules")
 def all_schedules(visit: Annotated[Visit, needs("schedules:read")]) -> Response:
     """What starts by itself, and when."""
-    return page(visit, "settings_schedules.html", {"rows": schedules.listed(visit.store, visit.now)})
+    with visit.store.reading() as unit:
+        rows = [
+            row | {"last": next(iter(unit.gauges.ended(row["id"], 1)), None)}
+            for row in schedules.shown(unit, visit.now)
+        ]
+    return page(visit, "settings_schedules.html", {"rows": rows})
 
 
 @routes.get("/settings/schedules/new")
@@ -38,6 +53,11 @@ def new_schedule(
     if job not in JOBS:
         raise NotFound(f"There is no job {job!r}.", hint=f"Jobs: {', '.join(JOBS)}.")
     usual = timing.document_of(JOBS[job].timing)
+    if JOBS[job].per_campaign:
+        with visit.store.reading() as unit:
+            campaign = campaign or next(iter(unit.campaigns.names()), "")
+            if campaign and "zone" in usual:
+                usual["zone"] = unit.campaigns.get(campaign).campaign.timezone
     return _schedule(visit, None, job, {"name": "", "campaign": campaign, "priority": JOBS[job].priority} | usual)
 
 

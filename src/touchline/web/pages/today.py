@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from touchline.app import desk
 from touchline.web import frame
+from touchline.web.pages import troubles
 from touchline.web.visit import Visit, needs
 
 routes = APIRouter(include_in_schema=False)
@@ -24,7 +25,9 @@ def page(visit: Annotated[Visit, needs("health:read")]) -> Response:
         public_url=settings.public_url,
         alerts=bool(settings.alerts.urls),
     )
-    return frame.page(visit, "today.html", {"today": today, "week": _sums(today.days)})
+    return frame.page(
+        visit, "today.html", {"today": today, "troubles": troubles.of_today(today), "week": _sums(today.days)}
+    )
 
 
 def _sums(days: list[desk.Day]) -> dict[str, int]:

@@ -129,7 +129,7 @@
     const years = at.getFullYear() === year ? {} : { year: "numeric" };
     const shape = { day: "numeric", month: "short", ...years, ...(element.dataset.style === "date" ? {} : { hour: "2-digit", minute: "2-digit", hour12: false }) };
     const shown = new Intl.DateTimeFormat("en-GB", shape).format(at);
-    element.textContent = element.dataset.style === "ago" ? ago(at) : shown;
+    if (element.dataset.style !== "kept") element.textContent = element.dataset.style === "ago" ? ago(at) : shown;
     element.title = `${shown} ${zone} · ${at.toISOString().slice(0, 19).replace("T", " ")} UTC`;
   }
 
@@ -182,8 +182,10 @@
     return library;
   }
   function options(spec) {
-    const colors = [1, 2, 3, 4, 5, 6].map((n) => tone(`chart-${n}`));
-    const [ink, line] = [tone("ink-soft"), tone("line")];
+    const meant = { drop: "line-strong" };
+    const colors = [1, 2, 3, 4, 5, 6].map((n) => tone(spec.series[n - 1]?.tone ? meant[spec.series[n - 1].tone] || `${spec.series[n - 1].tone}-fill` : `chart-${n}`));
+    const [ink, line, surface] = [tone("ink-soft"), tone("line"), tone("surface")];
+    const stripes = { color: surface, dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: -Math.PI / 4 };
     const stacked = spec.kind === "stacked";
     const kind = spec.kind === "line" || spec.kind === "area" ? "line" : "bar";
     const words = { color: ink, fontFamily: "Inter Variable, sans-serif", fontSize: 11 };
@@ -194,9 +196,9 @@
       grid: { left: 4, right: 12, top: 12, bottom: 2, containLabel: true },
       xAxis: { type: "category", data: spec.labels, boundaryGap: kind === "bar", axisTick: { show: false }, axisLine: { lineStyle: { color: line } }, axisLabel: { ...words, hideOverlap: true } },
       yAxis: { type: "value", minInterval: 1, splitNumber: 4, axisLabel: { ...words, formatter: thin }, splitLine: { lineStyle: { color: line } } },
-      series: spec.series.map(({ name, values }, at) => ({
+      series: spec.series.map(({ name, values, tone: kept }, at) => ({
         name, data: values, type: kind, stack: stacked ? "all" : undefined, barMaxWidth: 22, barCategoryGap: "35%",
-        itemStyle: kind === "bar" && !stacked ? { borderRadius: [3, 3, 0, 0] } : {}, emphasis: { focus: "none" },
+        itemStyle: { ...(kind === "bar" && !stacked ? { borderRadius: [3, 3, 0, 0] } : {}), ...(kept === "bad" ? { decal: stripes } : {}) }, emphasis: { focus: "none" },
         showSymbol: spec.labels.length < 2, symbolSize: 5, lineStyle: { width: 2, type: ["solid", "dashed", "dotted"][at % 3] }, areaStyle: spec.kind === "area" ? { opacity: 0.1 } : undefined,
       })),
     };
