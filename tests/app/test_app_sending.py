@@ -1,5 +1,6 @@
 """Sending: what every answer of a mail server, every interruption and every gate does to the touch, the mailbox and the person."""
 
+import asyncio
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -9,11 +10,13 @@ import pytest
 import sqlalchemy
 from office import AGAIN, ANN, EVERYONE, HELLO, MARA, MONDAY, TUESDAY, WEDNESDAY, Office, PowerCut
 
+from touchline.adapters.smtp import SmtpSession
 from touchline.adapters.store import tables
 from touchline.app import campaigns, outbox
 from touchline.app.claims import recover
 from touchline.app.leads import replied
 from touchline.app.letters import OptOut
+from touchline.app.ports import Reply
 from touchline.app.sending import BACK_OFF, CLAIM, LOST_IN_A_ROW, may_send, no_such_mailbox, send_due
 from touchline.model.errors import Misconfigured
 from touchline.sim.smtp_server import Fault
@@ -335,6 +338,32 @@ def test_one_mailbox_that_fails_does_not_keep_the_others_from_sending(office: Of
     assert done["mailbox_errors"] == 1
     assert states(office) == {"sent": done["sent"], "planned": 20 - done["sent"]}
     assert {t["mailbox"] for t in office.touches() if t["state"] == "sent"} == {MARA}
+
+
+def test_what_breaks_in_one_mailbox_leaves_no_message_of_another_without_its_answer(
+    office: Office, monkeypatch
+) -> None:
+    ready(office, 12, mailboxes=[office.mailbox(), office.mailbox("bo@quillmast.example")])
+    broken, transmit = asyncio.Event(), SmtpSession.transmit
+
+    async def once_the_other_is_broken(session: SmtpSession, message: bytes) -> Reply:
+        await broken.wait()
+        await asyncio.sleep(0.01)
+        return await transmit(session, message)
+
+    def breaks() -> None:
+        broken.set()
+        raise ValueError("odd")
+
+    monkeypatch.setattr(SmtpSession, "transmit", once_the_other_is_broken)
+    office.points.at("recipient-accepted", breaks, nth=2)
+    with pytest.raises(ValueError, match="odd"):
+        office.send()
+    firsts = [(row["mailbox"], row["state"]) for row in office.touches() if row["step"] == 1]
+    assert {state for _, state in firsts} == {"sent", "planned"}
+    assert len({mailbox for mailbox, state in firsts if state == "sent"}) == 1
+    assert len(set(firsts)) == 2, "one mailbox has sent all of its own, the other has given all back"
+    assert office.rows(tables.senders) == []
 
 
 def test_the_cap_counts_any_24_hours(office: Office) -> None:

@@ -55,13 +55,17 @@ async def _send_all(post: Post, stored: StoredCampaign, limit: int | None) -> No
     room = _Room(limit, len(stored.campaign.mailboxes))
     heart = asyncio.create_task(_beat(post))
     try:
-        await asyncio.gather(*(_drain(post, stored, mailbox, room) for mailbox in stored.campaign.mailboxes))
+        drains = (_drain(post, stored, mailbox, room) for mailbox in stored.campaign.mailboxes)
+        # Whatever ends one mailbox, no other is cancelled between a message and its answer: nobody would know its fate.
+        ends = await asyncio.gather(*drains, return_exceptions=True)
     finally:
         heart.cancel()
         with suppress(asyncio.CancelledError):
             await heart
         with post.store.transaction() as unit:
             unit.senders.drop(post.identity.name)
+    if (error := next(filter(None, ends), None)) is not None:
+        raise error
 
 
 async def _beat(post: Post) -> None:
