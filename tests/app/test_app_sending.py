@@ -12,13 +12,13 @@ from office import AGAIN, ANN, EVERYONE, HELLO, MARA, MONDAY, TUESDAY, WEDNESDAY
 
 from touchline.adapters.smtp import SmtpSession
 from touchline.adapters.store import tables
-from touchline.app import campaigns, outbox
+from touchline.app import campaigns, outbox, sending
 from touchline.app.claims import recover
 from touchline.app.leads import replied
 from touchline.app.letters import OptOut
 from touchline.app.ports import Reply
 from touchline.app.sending import BACK_OFF, CLAIM, LOST_IN_A_ROW, may_send, no_such_mailbox, send_due
-from touchline.model.errors import Misconfigured
+from touchline.model.errors import Crossed, Misconfigured
 from touchline.sim.smtp_server import Fault
 
 BOB = "ann1@firm1.com"
@@ -588,6 +588,35 @@ def test_after_a_crash_the_next_run_sends_what_was_not_begun_and_asks_about_the_
     assert len(either.smtp.messages) == messages
     expected = {"planned": ["sent"], "uncertain": ["uncertain"], "sent": ["sent"]}[after]
     assert [result for result, _ in either.deliveries()] == expected
+
+
+def cannot_be_written(office: Office, times: int) -> None:
+    """Let the store refuse the first answer of a mail server so often."""
+
+    def crossed() -> None:
+        raise Crossed("deadlock detected")
+
+    for nth in range(1, times + 1):
+        office.points.at("settle-before-commit", crossed, nth)
+
+
+def test_an_answer_that_the_store_does_not_take_at_once_is_written_down_again(either: Office, monkeypatch) -> None:
+    ready(either)
+    monkeypatch.setattr(sending, "SETTLE_AGAIN", (0.0, 0.0))
+    cannot_be_written(either, times=2)
+    assert either.send() == {"sent": 1}
+    assert (either.deliveries(), either.events(), either.taken()) == ([("sent", 250)], ["sent"], [ANN])
+    assert states(either, step=2) == {"planned": 1}
+
+
+def test_an_answer_that_the_store_never_takes_is_for_a_person_to_find_out(office: Office, monkeypatch) -> None:
+    ready(office)
+    monkeypatch.setattr(sending, "SETTLE_AGAIN", (0.0, 0.0))
+    cannot_be_written(office, times=3)
+    with pytest.raises(Crossed):
+        office.send(name="first")
+    assert office.send(name="second") == {"uncertain": 1}
+    assert office.taken() == [ANN]
 
 
 def held(office: Office, sender: str, state: str = "claimed", beat: datetime | None = None, **who: object) -> None:
