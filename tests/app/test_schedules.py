@@ -267,6 +267,37 @@ def test_no_send_run_is_opened_while_every_mailbox_rests_or_is_at_its_cap(office
     assert sends(office)
 
 
+@pytest.mark.parametrize("point", ["claimed", "sending-committed"])
+def test_a_send_run_is_opened_for_what_a_dead_sender_holds_although_nothing_else_is_due(
+    either: Office, point: str
+) -> None:
+    either.load(either.people(1), until="nurture")
+    either.now = WEDNESDAY
+    seen: list[bool] = []
+
+    def look() -> None:
+        # In the middle of sending, as after a kill: nothing has been cleaned up.
+        either.later(seconds=-1)
+        seen.extend([sends(either), sends(either)])
+
+    either.points.at(point, look)
+    either.send(name="first")
+    assert seen == [False, True], "it was heard of less than a minute ago, then no more"
+    assert not sends(either)
+
+
+def test_what_a_dead_sender_holds_is_settled_while_everything_is_stopped_too(office: Office) -> None:
+    office.load(office.people(1), until="nurture")
+    office.now = WEDNESDAY
+    with office.store.transaction() as unit:
+        unit.touches.claim([office.touch()["id"]], "ghost", office.now)
+    campaigns.stop_all(office.store, "fire", office.now)
+    assert sends(office)
+    office.send()
+    assert office.touch()["state"] == "planned"
+    assert not sends(office)
+
+
 # What people may change
 
 

@@ -49,6 +49,7 @@ ASKED: dict[str, Callable] = {
     "touches.close_deliveries": lambda u: u.touches.close_deliveries([3], "deferred", NOW),
     "touches.of_sender": lambda u: u.touches.of_sender("me"),
     "touches.holders": lambda u: u.touches.holders(),
+    "touches.forsaken": lambda u: u.touches.forsaken(1, NOW),
     "touches.cancel_open": lambda u: u.touches.cancel_open([9], "x", NOW),
     "touches.replace": lambda u: u.touches.replace(touches(pl.Series([5, 6]), 1), NOW),
     "journal.of_lead": lambda u: u.journal.of_lead(3),
@@ -143,6 +144,7 @@ def test_no_question_of_the_pipeline_a_sender_or_a_page_scans_a_large_table(stor
     [
         ("touches.used", "ix_touches_unsettled"),
         ("touches.holders", "ix_touches_unsettled"),
+        ("touches.forsaken", "ix_touches_unsettled"),
         ("touches.listed", "ix_touches_drafted"),
         ("touches.listed uncertain", "ix_touches_unsettled"),
         ("desk.drafts", "ix_touches_unsettled"),

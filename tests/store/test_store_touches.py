@@ -120,6 +120,22 @@ def test_a_claim_takes_planned_touches_only(store):
     assert states(store, prospects) == [state if state != "planned" else "claimed" for state in STATES]
 
 
+def test_a_touch_is_forsaken_once_who_holds_it_has_not_been_heard_of(store):
+    campaign_id, _, ids = planned(store, 1)
+    with store.transaction() as unit:
+        assert not unit.touches.forsaken(campaign_id, NOW - DAY)
+        unit.touches.claim(ids, "me", NOW)
+        assert unit.touches.forsaken(campaign_id, NOW - DAY), "nobody knows who that is"
+        unit.senders.beat("me", "host", 1, NOW)
+        assert not unit.touches.forsaken(campaign_id, NOW - DAY)
+        assert unit.touches.forsaken(campaign_id, NOW)
+        assert not unit.touches.forsaken(campaign_id + 1, NOW)
+        unit.touches.begin(ids[0], "me", ("s", "t", None), NOW)
+        assert unit.touches.forsaken(campaign_id, NOW)
+        unit.touches.settle(ids[0], ("sending",), "uncertain", NOW)
+        assert not unit.touches.forsaken(campaign_id, NOW)
+
+
 def test_a_release_frees_claimed_touches_only_and_may_put_them_off(store):
     campaign_id, prospects, ids = planned(store, 8, state=STATES)
     with store.transaction() as unit:

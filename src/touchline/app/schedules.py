@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from touchline.app.caps import room_of
-from touchline.app.claims import STOPPED, resting
+from touchline.app.claims import STALE, STOPPED, resting
 from touchline.app.ports import Row, Store, Unit
 from touchline.model import timing
 from touchline.model.errors import InvalidInput, NotFound, Refused
@@ -29,7 +29,12 @@ def _always(unit: Unit, schedule: Row, now: datetime) -> bool:
 
 
 def _may_send(unit: Unit, schedule: Row, now: datetime) -> bool:
-    """Whether a touch is due, nothing is stopped, and some mailbox of the campaign is working and below its cap."""
+    """Whether a touch is due, nothing is stopped, and some mailbox of the campaign is working and below its cap.
+
+    Also where a sender died over a touch: the run that comes settles it, and a person hears of what may have left.
+    """
+    if unit.touches.forsaken(schedule["campaign_id"], now - STALE):
+        return True
     if unit.controls.get(STOPPED) is not None:
         return False
     first = unit.touches.next_due(schedule["campaign_id"])

@@ -21,6 +21,7 @@ from touchline.adapters.store.tables import (
     deliveries,
     leads,
     prospects,
+    senders,
     touches,
 )
 from touchline.model.columns import LEAD
@@ -306,6 +307,17 @@ class Touches:
             .where(UNSETTLED, touches.c.state.in_(("claimed", "sending")), touches.c.claimed_by.is_not(None))
         )
         return list(self.connection.execute(query).scalars())
+
+    def forsaken(self, campaign_id: int, since: datetime) -> bool:
+        """Whether somebody holds touches of a campaign who is no sender that was heard of after an instant."""
+        heard = select(senders.c.name).where(senders.c.beat_at > since)
+        query = select(touches.c.id).where(
+            UNSETTLED,
+            touches.c.state.in_(("claimed", "sending")),
+            touches.c.campaign_id == campaign_id,
+            touches.c.claimed_by.not_in(heard),
+        )
+        return self.connection.execute(query.limit(1)).first() is not None
 
     def counts(self, campaign_id: int | None) -> dict[str, int]:
         """Touches by state."""
