@@ -35,6 +35,8 @@ ASKED: dict[str, Callable] = {
     "prospects.stop_leads": lambda u: u.prospects.stop_leads([9], "stopped", "x", NOW),
     "touches.due": lambda u: u.touches.due(MAILBOX, 1, NOW, 20),
     "touches.next_due": lambda u: u.touches.next_due(1),
+    "touches.due_in": lambda u: u.touches.due_in(1, [MAILBOX], NOW),
+    "touches.used_by": lambda u: u.touches.used_by([MAILBOX], NOW - timedelta(hours=24)),
     "touches.letters": lambda u: u.touches.letters([3, 4]),
     "touches.listed": lambda u: u.touches.listed(states=("drafted",), campaign_id=1, after=5, limit=20),
     "touches.listed uncertain": lambda u: u.touches.listed(
@@ -143,6 +145,9 @@ def test_no_question_of_the_pipeline_a_sender_or_a_page_scans_a_large_table(stor
     ("name", "index"),
     [
         ("touches.used", "ix_touches_unsettled"),
+        ("touches.due_in", "ix_touches_first"),
+        ("touches.due_in", "ix_touches_follow_up"),
+        ("touches.used_by", "ix_deliveries_mailbox"),
         ("touches.holders", "ix_touches_unsettled"),
         ("touches.forsaken", "ix_touches_unsettled"),
         ("touches.listed", "ix_touches_drafted"),
