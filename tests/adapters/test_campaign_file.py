@@ -1,6 +1,7 @@
 """Campaign files: read with their texts, refused with their place, and written back to an equal campaign."""
 
 import os
+import re
 import tomllib
 from datetime import time
 from pathlib import Path
@@ -195,6 +196,7 @@ TRICKY = st.text(st.sampled_from("ab \"'\\\r\n\t#=[]é☃\u2028\ufeff😀")) | s
 FILLED = TRICKY.filter(str.strip)
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True)
 LABELS = TRICKY.map(lambda t: " ".join(t.splitlines()).replace("\t", " ")).filter(lambda t: 0 < len(t) <= 80)
+PATHS = LABELS.filter(str.isprintable).map(lambda t: f"in/{re.sub(r'[/*\\\\]', '_', t)}.csv")
 WHEN = st.sampled_from(("tier = 'a'", "employees BETWEEN 1 AND 9 OR\n country IN ('de', 'a\"b')", "has(tech, 'é')"))
 BOX = {"address": "a@b.de", "host": "h", "username": 'a"\\', "password_env": "P", "daily_cap": 0}
 LEAD_WHEN = st.sampled_from(("employees > 3", "title LIKE '%\"x\"%'", "has(tech, 'c#')"))
@@ -238,7 +240,7 @@ DOCUMENTS = table(
         ([BOX], [{**BOX, "ramp": {"start": 2}}], [BOX, {**BOX, "address": "b@b.de", "ramp": {}}])
     ),
     window=table({}, end=st.times(min_value=time(9, 1)).map(str), days=st.just(["fri", "mon"])),
-    sources=st.lists(table({"path": LABELS}), max_size=2),
+    sources=st.lists(table({"path": PATHS}), max_size=2),
     tiers=table({}, fit=st.just([100, 0]), table=st.just([["D", "d", "d"]] * 3)),
     rules=several(table({"name": LABELS, "when": WHEN, "then": st.sampled_from(("held", "rejected"))})),
     compatibility=table(

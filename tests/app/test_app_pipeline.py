@@ -1,11 +1,13 @@
 """Judging: how far a run goes, what a new version changes, and what it leaves as it was."""
 
+from collections import Counter
+
 import pytest
 from office import AGAIN, ANN, EVERYONE, HELLO, SENIOR, SIZE, TOO_SMALL, TUESDAY, WEDNESDAY, Office, PowerCut
 
 from touchline.adapters.store import tables
 from touchline.app import outbox
-from touchline.app.judging import judge_pending
+from touchline.app.judging import judge_pending, judging
 from touchline.app.leads import decide, replied
 from touchline.app.pipeline import RECHECK
 
@@ -125,6 +127,42 @@ def test_a_version_that_comes_in_the_middle_of_a_pass_starts_from_the_first(offi
     assert office.stored().judge_cursor == 10
     office.apply(rules=[SMALLER])
     assert office.judge() == 30
+
+
+def test_a_version_that_comes_while_a_pass_is_under_way_is_the_one_everyone_is_judged_by(either: Office) -> None:
+    either.batch_rows = 10
+    enrolled(either, 30)
+    either.apply(tiers={"fit": (70, 40)})
+    either.points.at("judge-after-commit", lambda: either.apply(rules=[SMALLER]))
+    assert either.judge() == 10 + 30
+    assert Counter(p["state"] for p in either.rows(tables.prospects)) == {"rejected": 30}
+    assert (either.stored().judged_version, either.stored().judge_cursor) == (3, 0)
+
+
+def test_a_pass_that_is_overtaken_and_then_cut_short_goes_on_where_the_new_version_has_come(either: Office) -> None:
+    either.batch_rows = 10
+    enrolled(either, 30)
+    either.apply(tiers={"fit": (70, 40)})
+    either.points.at("judge-after-commit", lambda: either.apply(rules=[SMALLER]))
+    either.points.fail("judge-after-commit", nth=2)
+    with pytest.raises(PowerCut):
+        either.judge()
+    assert (either.stored().judged_version, either.stored().judge_cursor) == (1, 10)
+    assert either.judge() == 20
+    assert Counter(p["state"] for p in either.rows(tables.prospects)) == {"rejected": 30}
+
+
+def test_prospects_set_aside_by_an_overtaken_pass_are_those_of_the_new_one(office: Office) -> None:
+    office.batch_rows = 10
+    enrolled(office, 30)
+    work = judging(office.outside, office.apply(tiers={"fit": (70, 40)}), "nurture")
+    work.batch(10)
+    office.apply(rules=[SMALLER])
+    assert work.set_aside(10) == {"after": 0, "prospects": 10}
+    assert (office.stored().judged_version, office.stored().judge_cursor) == (1, 10)
+    work.batch(100)
+    assert (work.ended, office.stored().judged_version) == (True, 3)
+    assert Counter(p["state"] for p in office.rows(tables.prospects)) == {"rejected": 20, "enrolled": 10}
 
 
 def test_rows_that_stay_as_they_were_are_not_written(either: Office) -> None:

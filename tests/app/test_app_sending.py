@@ -1,5 +1,6 @@
 """Sending: what every answer of a mail server, every interruption and every gate does to the touch, the mailbox and the person."""
 
+import asyncio
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -9,13 +10,15 @@ import pytest
 import sqlalchemy
 from office import AGAIN, ANN, EVERYONE, HELLO, MARA, MONDAY, TUESDAY, WEDNESDAY, Office, PowerCut
 
+from touchline.adapters.smtp import SmtpSession
 from touchline.adapters.store import tables
-from touchline.app import campaigns, outbox
+from touchline.app import campaigns, outbox, sending
 from touchline.app.claims import LOOK, recover
 from touchline.app.leads import replied
 from touchline.app.letters import OptOut
+from touchline.app.ports import Reply
 from touchline.app.sending import BACK_OFF, CLAIM, LOST_IN_A_ROW, may_send, no_such_mailbox, send_due
-from touchline.model.errors import Misconfigured
+from touchline.model.errors import Crossed, Misconfigured
 from touchline.sim.smtp_server import Fault
 
 BOB = "ann1@firm1.com"
@@ -337,6 +340,32 @@ def test_one_mailbox_that_fails_does_not_keep_the_others_from_sending(office: Of
     assert {t["mailbox"] for t in office.touches() if t["state"] == "sent"} == {MARA}
 
 
+def test_what_breaks_in_one_mailbox_leaves_no_message_of_another_without_its_answer(
+    office: Office, monkeypatch
+) -> None:
+    ready(office, 12, mailboxes=[office.mailbox(), office.mailbox("bo@quillmast.example")])
+    broken, transmit = asyncio.Event(), SmtpSession.transmit
+
+    async def once_the_other_is_broken(session: SmtpSession, message: bytes) -> Reply:
+        await broken.wait()
+        await asyncio.sleep(0.01)
+        return await transmit(session, message)
+
+    def breaks() -> None:
+        broken.set()
+        raise ValueError("odd")
+
+    monkeypatch.setattr(SmtpSession, "transmit", once_the_other_is_broken)
+    office.points.at("recipient-accepted", breaks, nth=2)
+    with pytest.raises(ValueError, match="odd"):
+        office.send()
+    firsts = [(row["mailbox"], row["state"]) for row in office.touches() if row["step"] == 1]
+    assert {state for _, state in firsts} == {"sent", "planned"}
+    assert len({mailbox for mailbox, state in firsts if state == "sent"}) == 1
+    assert len(set(firsts)) == 2, "one mailbox has sent all of its own, the other has given all back"
+    assert office.rows(tables.senders) == []
+
+
 def test_the_cap_counts_any_24_hours(office: Office) -> None:
     ready(office, 7, mailboxes=[office.mailbox(daily_cap=3)])
     found = []
@@ -570,6 +599,35 @@ def test_after_a_crash_the_next_run_sends_what_was_not_begun_and_asks_about_the_
     assert len(either.smtp.messages) == messages
     expected = {"planned": ["sent"], "uncertain": ["uncertain"], "sent": ["sent"]}[after]
     assert [result for result, _ in either.deliveries()] == expected
+
+
+def cannot_be_written(office: Office, times: int) -> None:
+    """Let the store refuse the first answer of a mail server so often."""
+
+    def crossed() -> None:
+        raise Crossed("deadlock detected")
+
+    for nth in range(1, times + 1):
+        office.points.at("settle-before-commit", crossed, nth)
+
+
+def test_an_answer_that_the_store_does_not_take_at_once_is_written_down_again(either: Office, monkeypatch) -> None:
+    ready(either)
+    monkeypatch.setattr(sending, "SETTLE_AGAIN", (0.0, 0.0))
+    cannot_be_written(either, times=2)
+    assert either.send() == {"sent": 1}
+    assert (either.deliveries(), either.events(), either.taken()) == ([("sent", 250)], ["sent"], [ANN])
+    assert states(either, step=2) == {"planned": 1}
+
+
+def test_an_answer_that_the_store_never_takes_is_for_a_person_to_find_out(office: Office, monkeypatch) -> None:
+    ready(office)
+    monkeypatch.setattr(sending, "SETTLE_AGAIN", (0.0, 0.0))
+    cannot_be_written(office, times=3)
+    with pytest.raises(Crossed):
+        office.send(name="first")
+    assert office.send(name="second") == {"uncertain": 1}
+    assert office.taken() == [ANN]
 
 
 def held(office: Office, sender: str, state: str = "claimed", beat: datetime | None = None, **who: object) -> None:

@@ -267,6 +267,73 @@ def test_no_send_run_is_opened_while_every_mailbox_rests_or_is_at_its_cap(office
     assert sends(office)
 
 
+def test_what_waits_in_a_mailbox_at_its_cap_opens_no_run_although_another_mailbox_has_room(either: Office) -> None:
+    either.apply(mailboxes=[either.mailbox(daily_cap=1), either.mailbox("bo@quillmast.example")])
+    either.load(either.people(12), until="nurture")
+    either.now = WEDNESDAY
+    assert sends(either)
+    either.send()
+    assert {row["mailbox"] for row in either.touches() if row["step"] == 1 and row["state"] == "planned"} == {MARA}
+    assert not sends(either)
+    either.later(days=1)
+    assert sends(either)
+
+
+def test_what_waits_in_a_mailbox_that_rests_opens_no_run_although_another_mailbox_works(office: Office) -> None:
+    bo = office.mailbox("bo@quillmast.example")
+    office.apply(mailboxes=[office.mailbox(), bo])
+    office.load(office.people(12), until="nurture")
+    office.now = WEDNESDAY
+    with office.store.transaction() as unit:
+        unit.mailboxes.failing(MARA, "535 no", office.now + timedelta(hours=1), office.now)
+    office.send()
+    assert not sends(office)
+    office.later(hours=1)
+    assert sends(office)
+
+
+def test_a_mailbox_that_warms_up_opens_runs_up_to_the_cap_of_its_day(office: Office) -> None:
+    office.apply(mailboxes=[office.mailbox(daily_cap=7, ramp={"start": 2, "step": 3})])
+    office.load(office.people(30), until="nurture")
+    office.now = WEDNESDAY
+    for left in (2, 5):
+        assert sends(office)
+        assert office.send() == {"sent": left}
+        assert not sends(office)
+        office.later(days=1)
+
+
+@pytest.mark.parametrize("point", ["claimed", "sending-committed"])
+def test_a_send_run_is_opened_for_what_a_dead_sender_holds_although_nothing_else_is_due(
+    either: Office, point: str
+) -> None:
+    either.load(either.people(1), until="nurture")
+    either.now = WEDNESDAY
+    seen: list[bool] = []
+
+    def look() -> None:
+        # In the middle of sending, as after a kill: nothing has been cleaned up.
+        either.later(seconds=-1)
+        seen.extend([sends(either), sends(either)])
+
+    either.points.at(point, look)
+    either.send(name="first")
+    assert seen == [False, True], "it was heard of less than a minute ago, then no more"
+    assert not sends(either)
+
+
+def test_what_a_dead_sender_holds_is_settled_while_everything_is_stopped_too(office: Office) -> None:
+    office.load(office.people(1), until="nurture")
+    office.now = WEDNESDAY
+    with office.store.transaction() as unit:
+        unit.touches.claim([office.touch()["id"]], "ghost", office.now)
+    campaigns.stop_all(office.store, "fire", office.now)
+    assert sends(office)
+    office.send()
+    assert office.touch()["state"] == "planned"
+    assert not sends(office)
+
+
 # What people may change
 
 

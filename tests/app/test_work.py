@@ -1,5 +1,6 @@
 """A run batch by batch: it stops between batches, goes on anywhere, and what fails is set aside and tried again."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
@@ -8,7 +9,7 @@ import pytest
 from office import TUESDAY, WEDNESDAY, Office
 
 from touchline.adapters.store import tables
-from touchline.app import schedules
+from touchline.app import runs, schedules
 from touchline.app.ports import Source
 from touchline.app.tasks import Duty
 from touchline.app.work import TAKEOVERS, TRIES, Step, Work
@@ -98,6 +99,42 @@ def test_a_run_that_ends_with_sending_sends_what_is_due(small: Shop) -> None:
     key = small.open("send", until="send")
     through(small.worker(), key)
     assert small.row(key)["counts"]["send"]["sent"] == ROWS == len(small.office.taken())
+
+
+def sends_slowly(office: Office, count: int, minutes: float) -> None:
+    """Leads whose first message is due, and a mail server that takes so long over each."""
+    office.load(office.people(count), until="nurture")
+    office.now = WEDNESDAY
+    for nth in range(1, count + 1):
+        office.points.at("answered", lambda: office.later(minutes=minutes), nth)
+
+
+def test_a_batch_of_slow_messages_ends_after_five_minutes_and_the_run_goes_on_with_the_next(shop: Shop) -> None:
+    sends_slowly(shop.office, 12, minutes=1)
+    work, key = shop.worker(), shop.open("send", until="send")
+    assert work.advance(key).more
+    assert Counter(row["state"] for row in shop.office.touches() if row["step"] == 1) == {"sent": 5, "planned": 7}
+    through(work, key)
+    row = shop.row(key)
+    assert (row["state"], row["counts"]["send"], row["counts"]["batches"]) == ("done", {"sent": 12}, {"done": 3})
+    assert len(shop.office.taken()) == 12
+
+
+def test_a_batch_whose_time_is_over_without_a_message_is_not_the_last(small: Shop) -> None:
+    sends_slowly(small.office, 2, minutes=0)
+    small.office.points.at("claimed", lambda: small.office.later(minutes=5))
+    key = small.open("send", until="send")
+    through(small.worker(), key)
+    assert (small.row(key)["counts"]["send"], small.row(key)["counts"]["batches"]) == ({"sent": 2}, {"done": 2})
+
+
+def test_a_cancelled_run_sends_no_longer_than_its_batch_lasts(small: Shop) -> None:
+    office = small.office
+    sends_slowly(office, 12, minutes=1)
+    key = small.open("send", until="send")
+    office.points.at("sending-committed", lambda: runs.cancel(office.outside, key, "mo"), nth=2)
+    through(small.worker(), key)
+    assert (small.row(key)["state"], len(office.taken())) == ("cancelled", 5)
 
 
 def test_a_window_that_closes_stops_between_batches_and_the_next_run_goes_on(shop: Shop) -> None:

@@ -35,6 +35,8 @@ ASKED: dict[str, Callable] = {
     "prospects.stop_leads": lambda u: u.prospects.stop_leads([9], "stopped", "x", NOW),
     "touches.due": lambda u: u.touches.due(MAILBOX, 1, NOW, 20),
     "touches.next_due": lambda u: u.touches.next_due(1),
+    "touches.due_in": lambda u: u.touches.due_in(1, [MAILBOX], NOW),
+    "touches.used_by": lambda u: u.touches.used_by([MAILBOX], NOW - timedelta(hours=24)),
     "touches.letters": lambda u: u.touches.letters([3, 4]),
     "touches.listed": lambda u: u.touches.listed(states=("drafted",), campaign_id=1, after=5, limit=20),
     "touches.listed uncertain": lambda u: u.touches.listed(
@@ -49,6 +51,7 @@ ASKED: dict[str, Callable] = {
     "touches.close_deliveries": lambda u: u.touches.close_deliveries([3], "deferred", NOW),
     "touches.of_sender": lambda u: u.touches.of_sender("me"),
     "touches.holders": lambda u: u.touches.holders(),
+    "touches.forsaken": lambda u: u.touches.forsaken(1, NOW),
     "touches.cancel_open": lambda u: u.touches.cancel_open([9], "x", NOW),
     "touches.replace": lambda u: u.touches.replace(touches(pl.Series([5, 6]), 1), NOW),
     "journal.of_lead": lambda u: u.journal.of_lead(3),
@@ -144,7 +147,11 @@ def test_no_question_of_the_pipeline_a_sender_or_a_page_scans_a_large_table(stor
     [
         ("gauges.aside", "ix_batches_set_aside"),
         ("touches.used", "ix_touches_unsettled"),
+        ("touches.due_in", "ix_touches_first"),
+        ("touches.due_in", "ix_touches_follow_up"),
+        ("touches.used_by", "ix_deliveries_mailbox"),
         ("touches.holders", "ix_touches_unsettled"),
+        ("touches.forsaken", "ix_touches_unsettled"),
         ("touches.listed", "ix_touches_drafted"),
         ("touches.listed uncertain", "ix_touches_unsettled"),
         ("desk.drafts", "ix_touches_unsettled"),

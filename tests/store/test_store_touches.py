@@ -120,6 +120,50 @@ def test_a_claim_takes_planned_touches_only(store):
     assert states(store, prospects) == [state if state != "planned" else "claimed" for state in STATES]
 
 
+def test_the_mailboxes_are_told_in_which_something_is_due(store):
+    boxes = [f"m{n}@example.com" for n in range(5)]
+    campaign_id, prospects, ids = planned(store, 3, mailbox=boxes[:3], due_at=[NOW, NOW + DAY, NOW])
+    with store.transaction() as unit:
+        unit.touches.insert(touches(pl.Series(prospects[:1]), campaign_id, step=2, mailbox=boxes[3]), NOW)
+        unit.touches.claim(ids[2:], "me", NOW)
+        assert sorted(unit.touches.due_in(campaign_id, boxes, NOW)) == [boxes[0], boxes[3]]
+        assert unit.touches.due_in(campaign_id, boxes, NOW - DAY) == []
+        assert unit.touches.due_in(campaign_id, boxes[1:3], NOW) == []
+        assert unit.touches.due_in(campaign_id, [], NOW) == []
+        assert unit.touches.due_in(campaign_id + 1, boxes, NOW) == []
+
+
+def test_many_mailboxes_have_used_together_what_each_has_used(store):
+    boxes = [f"m{n}@example.com" for n in range(4)]
+    _, _, ids = planned(store, 6, mailbox=[boxes[0], boxes[0], boxes[0], boxes[1], boxes[2], boxes[2]])
+    with store.transaction() as unit:
+        unit.touches.claim(ids[:5], "me", NOW)
+        left = {n: unit.touches.begin(ids[n], "me", ("s", "t", None), NOW) for n in (0, 1, 4)}
+        unit.touches.finish_delivery(left[0], "sent", 250, "ok", NOW)
+        unit.touches.finish_delivery(left[4], "failed", 550, "no", NOW)
+        for since in (NOW - DAY, NOW):
+            each = {box: unit.touches.used(box, since) for box in boxes}
+            assert unit.touches.used_by(boxes, since) == {box: used for box, used in each.items() if used}
+        assert unit.touches.used_by(boxes, NOW - DAY) == {boxes[0]: 3, boxes[1]: 1}
+        assert unit.touches.used_by(boxes[1:], NOW - DAY) == {boxes[1]: 1}
+
+
+def test_a_touch_is_forsaken_once_who_holds_it_has_not_been_heard_of(store):
+    campaign_id, _, ids = planned(store, 1)
+    with store.transaction() as unit:
+        assert not unit.touches.forsaken(campaign_id, NOW - DAY)
+        unit.touches.claim(ids, "me", NOW)
+        assert unit.touches.forsaken(campaign_id, NOW - DAY), "nobody knows who that is"
+        unit.senders.beat("me", "host", 1, NOW)
+        assert not unit.touches.forsaken(campaign_id, NOW - DAY)
+        assert unit.touches.forsaken(campaign_id, NOW)
+        assert not unit.touches.forsaken(campaign_id + 1, NOW)
+        unit.touches.begin(ids[0], "me", ("s", "t", None), NOW)
+        assert unit.touches.forsaken(campaign_id, NOW)
+        unit.touches.settle(ids[0], ("sending",), "uncertain", NOW)
+        assert not unit.touches.forsaken(campaign_id, NOW)
+
+
 def test_a_release_frees_claimed_touches_only_and_may_put_them_off(store):
     campaign_id, prospects, ids = planned(store, 8, state=STATES)
     with store.transaction() as unit:

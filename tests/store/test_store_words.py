@@ -45,6 +45,18 @@ def test_a_campaign_comes_back_equal_at_its_present_version(store):
         assert unit.campaigns.find("autumn") is None
 
 
+def test_a_pass_of_judging_moves_only_the_place_of_its_own_version(store):
+    with store.transaction() as unit:
+        key = unit.campaigns.create(campaign(), "active", NOW)
+        unit.campaigns.revise(key, 2, campaign(timezone="Europe/Rome"), NOW)
+        said = [unit.campaigns.judged(key, version, LATER, upto=7) for version in (1, 2)]
+        found = unit.campaigns.by_id(key)
+        assert (said, found.judged_version, found.judge_cursor) == ([False, True], 1, 7)
+        said = [unit.campaigns.judged(key, version, LATER, upto=None) for version in (1, 2)]
+        found = unit.campaigns.by_id(key)
+        assert (said, found.judged_version, found.judge_cursor) == ([False, True], 2, 0)
+
+
 def test_a_campaign_that_is_not_there_is_said_with_those_that_are(store):
     with store.transaction() as unit:
         with pytest.raises(NotFound, match="none yet"):

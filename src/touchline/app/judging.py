@@ -26,11 +26,16 @@ BACK = (
 """Held in the middle of a sequence, and let go on by a person."""
 
 
+class _Superseded(Exception):
+    """The campaign has a newer version than the one of this pass."""
+
+
 @dataclass(slots=True)
 class Judging:
     """Judging under way: prospects that have work to do, or all of them where the campaign has a new version.
 
-    Each batch is one transaction that also moves the cursor, so a killed run goes on behind its last batch.
+    Each batch is one transaction that also moves the cursor, so a killed run goes on behind its last batch. A version
+    that comes meanwhile undoes the batch under way, and judging begins anew by it.
     """
 
     outside: Outside
@@ -44,9 +49,13 @@ class Judging:
 
     def batch(self, size: int) -> int:
         """Judge the next prospects, `size` at most; gives how many there were."""
-        height, self.after = _judge_batch(
-            self.outside, self.stored, self.until, after=self.after, size=size, everyone=self.everyone
-        )
+        try:
+            height, self.after = _judge_batch(
+                self.outside, self.stored, self.until, after=self.after, size=size, everyone=self.everyone
+            )
+        except _Superseded:
+            self._begin_anew()
+            return self.batch(size)
         self.looked_at += height
         self.ended = height < size
         self.outside.progress.step("judge", self.looked_at, self.total)
@@ -54,19 +63,30 @@ class Judging:
 
     def set_aside(self, size: int) -> Row:
         """Pass over the next prospects, which keep their work to do; gives their place."""
-        with self.outside.store.transaction() as unit:
-            page = unit.prospects.page(self.stored.id, after=self.after, limit=size, everyone=self.everyone)
-            place = {"after": self.after, "prospects": page.height}
-            self.ended = page.height < size
-            if page.height:
-                keys = page["prospect_id"]
-                self.after = keys[-1]
-                unit.prospects.set(keys.to_list(), self.outside.clock.now(), pending=1)
-            if self.everyone and reaches(self.until, "nurture"):
-                unit.campaigns.set(
-                    self.stored.id, self.outside.clock.now(), **_cursor(self.stored, self.after, self.ended)
-                )
+        after, now = self.after, self.outside.clock.now()
+        try:
+            with self.outside.store.transaction() as unit:
+                page = unit.prospects.page(self.stored.id, after=after, limit=size, everyone=self.everyone)
+                place = {"after": after, "prospects": page.height}
+                ended = page.height < size
+                if page.height:
+                    keys = page["prospect_id"]
+                    after = keys[-1]
+                    unit.prospects.set(keys.to_list(), now, pending=1)
+                if self.everyone and reaches(self.until, "nurture"):
+                    _keep_place(unit, self.stored, now, after=after, ended=ended)
+        except _Superseded:
+            self._begin_anew()
+            return self.set_aside(size)
+        self.after, self.ended = after, ended
         return place
+
+    def _begin_anew(self) -> None:
+        with self.outside.store.reading() as unit:
+            stored = unit.campaigns.by_id(self.stored.id)
+        anew = judging(self.outside, stored, self.until)
+        self.stored, self.everyone, self.after = anew.stored, anew.everyone, anew.after
+        self.total = self.looked_at + anew.total
 
 
 def judging(outside: Outside, stored: StoredCampaign, until: str) -> Judging:
@@ -89,8 +109,9 @@ def judge_pending(outside: Outside, stored: StoredCampaign, until: str, limit: i
     return work.looked_at
 
 
-def _cursor(stored: StoredCampaign, after: int, finished: bool) -> dict[str, int]:
-    return {"judged_version": stored.version, "judge_cursor": 0} if finished else {"judge_cursor": after}
+def _keep_place(unit: Unit, stored: StoredCampaign, now: datetime, *, after: int, ended: bool) -> None:
+    if not unit.campaigns.judged(stored.id, stored.version, now, upto=None if ended else after):
+        raise _Superseded
 
 
 def _judge_batch(
@@ -115,7 +136,7 @@ def _judge_batch(
                 _save_judged(unit, decided, stored, until, outside.secret, now)
             after = page["prospect_id"][-1]
         if everyone and reaches(until, "nurture"):
-            unit.campaigns.set(stored.id, now, **_cursor(stored, after, page.height < size))
+            _keep_place(unit, stored, now, after=after, ended=page.height < size)
         outside.probe.reached("judge-before-commit")
     outside.probe.reached("judge-after-commit")
     return page.height, after

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from touchline.app.caps import room_of
-from touchline.app.claims import STOPPED, resting
+from touchline.app.caps import DAY, cap_of
+from touchline.app.claims import STALE, STOPPED
 from touchline.app.ports import Row, Store, Unit
 from touchline.model import timing
 from touchline.model.errors import InvalidInput, NotFound, Refused
@@ -29,15 +29,27 @@ def _always(unit: Unit, schedule: Row, now: datetime) -> bool:
 
 
 def _may_send(unit: Unit, schedule: Row, now: datetime) -> bool:
-    """Whether a touch is due, nothing is stopped, and some mailbox of the campaign is working and below its cap."""
+    """Whether nothing is stopped and a touch is due in a mailbox that is working and below its cap.
+
+    Also where a sender died over a touch: the run that comes settles it, and a person hears of what may have left.
+    """
+    if unit.touches.forsaken(schedule["campaign_id"], now - STALE):
+        return True
     if unit.controls.get(STOPPED) is not None:
         return False
-    first = unit.touches.next_due(schedule["campaign_id"])
-    if first is None or first > now:
+    mailboxes = {one.address: one for one in unit.campaigns.by_id(schedule["campaign_id"]).campaign.mailboxes}
+    # Each question is asked once for all mailboxes: there may be a thousand, and every other writer waits meanwhile.
+    due = unit.touches.due_in(schedule["campaign_id"], mailboxes, now)
+    if not due:
         return False
-    mailboxes = unit.campaigns.by_id(schedule["campaign_id"]).campaign.mailboxes
-    working = (mailbox for mailbox in mailboxes if not resting(unit.mailboxes.state(mailbox.address), now))
-    return any(room_of(unit, mailbox, now) > 0 for mailbox in working)
+    resting = {row["address"] for row in unit.gauges.failing(now)}
+    used = unit.touches.used_by(due, now - DAY)
+    return any(
+        used.get(address, 0) < mailboxes[address].daily_cap  # asked first, since it needs no look at the store
+        and used.get(address, 0) < cap_of(unit, mailboxes[address], now)
+        for address in due
+        if address not in resting
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ suppression are obeyed before each message all the same; window and text are as 
 BACK_OFF = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), timedelta(days=1))
 """Waits after each temporary refusal (RFC 5321, 4.5.4.1 wants at least 30 minutes in general and 4-5 days in all)."""
 
+SETTLE_AGAIN = (0.2, 1.0, 5.0)
+"""Seconds before a server's answer is written down again that the store did not take. A lost answer is a person's work."""
+
 BEAT_SECONDS = 15
 LOST_IN_A_ROW = 3
 RETRY_MAILBOX = timedelta(minutes=5)
@@ -55,13 +58,17 @@ async def _send_all(post: Post, stored: StoredCampaign, limit: int | None) -> No
     room = _Room(limit, len(stored.campaign.mailboxes))
     heart = asyncio.create_task(_beat(post))
     try:
-        await asyncio.gather(*(_drain(post, stored, mailbox, room) for mailbox in stored.campaign.mailboxes))
+        drains = (_drain(post, stored, mailbox, room) for mailbox in stored.campaign.mailboxes)
+        # Whatever ends one mailbox, no other is cancelled between a message and its answer: nobody would know its fate.
+        ends = await asyncio.gather(*drains, return_exceptions=True)
     finally:
         heart.cancel()
         with suppress(asyncio.CancelledError):
             await heart
         with post.store.transaction() as unit:
             unit.senders.drop(post.identity.name)
+    if (error := next(filter(None, ends), None)) is not None:
+        raise error
 
 
 async def _beat(post: Post) -> None:
@@ -198,7 +205,21 @@ async def _deliver(post: Post, stored: StoredCampaign, session: MailSession, cla
     with timing("transmit"):
         answer = await session.transmit(letter)
     post.probe.reached("answered")
-    with timing("settle"), post.store.transaction() as unit:
+    return await _settled(post, claim, delivery, answer)
+
+
+async def _settled(post: Post, claim: Claim, delivery: int, answer: Reply) -> str:
+    for wait in SETTLE_AGAIN:
+        try:
+            return _settled_now(post, claim, delivery, answer)
+        except StoreUnavailable as error:
+            log.warning("sender.cannot_settle", touch=claim.row["touch_id"], error=error.message)
+        await asyncio.sleep(wait)
+    return _settled_now(post, claim, delivery, answer)
+
+
+def _settled_now(post: Post, claim: Claim, delivery: int, answer: Reply) -> str:
+    with post.stopwatch.timing("settle"), post.store.transaction() as unit:
         result = _settle(post, unit, claim, delivery, answer)
         post.probe.reached("settle-before-commit")
     post.probe.reached("settle-committed")

@@ -18,6 +18,9 @@ from touchline.stages import STAGES, reaches
 SENDS = 500
 """Messages in a batch of sending."""
 
+SEND_SECONDS = 300
+"""How long a batch of sending goes on claiming: between batches a run can be cancelled, and whoever watches sees that it works."""
+
 
 class Task(Protocol):
     """One part of a run."""
@@ -103,7 +106,7 @@ def tasks(bench: Bench, outside: Outside, row: Row, stored: StoredCampaign | Non
         if reaches(until, "score") and first != "send":
             yield Judge(outside, stored, upto)
     if reaches(until, "send"):
-        yield Send(outside, stored, bench.post)
+        yield Send(outside, stored, bench.post, bench.seconds)
 
 
 def _gone() -> None:
@@ -253,6 +256,7 @@ class Send:
     outside: Outside
     stored: StoredCampaign
     post: Callable[[StoredCampaign], Post]
+    seconds: Callable[[], float]
     stage: str = "send"
     _post: Post | None = None
     _ended: bool = False
@@ -264,10 +268,17 @@ class Send:
         if self._post is None:
             may_send(self.stored)
             self._post = replace(self.post(self.stored), stopwatch=self.outside.stopwatch)
-        self._post = replace(self._post, counts=Counter(), notes=[])
-        counts = dict(send_due(self._post, self.stored, SENDS))
-        self._ended = sum(counts.get(result, 0) for result in ("sent", "deferred", "failed", "uncertain")) < SENDS
-        return counts or None
+        told, until = self._post.ending, self.seconds() + SEND_SECONDS
+
+        def late() -> bool:
+            return self.seconds() >= until
+
+        post = replace(self._post, counts=Counter(), notes=[], ending=lambda: told() or late())
+        counts = dict(send_due(post, self.stored, SENDS))
+        few = sum(counts.get(result, 0) for result in ("sent", "deferred", "failed", "uncertain")) < SENDS
+        # Who had no more time does not know that nothing is left.
+        self._ended = few and not late()
+        return None if self._ended and not counts else counts
 
     def set_aside(self) -> tuple[Row, dict[str, Any]] | None:
         """What a failed batch held goes back by itself; the next tick finds it."""

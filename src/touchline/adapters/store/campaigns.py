@@ -135,6 +135,12 @@ class Campaigns:
         self._add_version(key, version, campaign, now)
         self.set(key, now, version=version, judge_cursor=0)
 
+    def judged(self, key: int, version: int, now: datetime, *, upto: int | None) -> bool:
+        """Note up to which prospect a pass of judging has come, None for its end; False where its version is not the present one."""
+        reached = {"judge_cursor": upto} if upto is not None else {"judge_cursor": 0, "judged_version": version}
+        mine = update(campaigns).where(campaigns.c.id == key, campaigns.c.version == version)
+        return self.connection.execute(mine.values(**reached, updated_at=now)).rowcount == 1
+
     def _add_version(self, key: int, version: int, campaign: Campaign, now: datetime) -> None:
         values = {
             "campaign_id": key,

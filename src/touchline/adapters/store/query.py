@@ -5,7 +5,20 @@ from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, Text, bindparam, column, func, select, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    column,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from touchline.adapters.store.tables import Instant
@@ -31,6 +44,17 @@ def among_given(dialect: str, where: Column[Any], name: str | None, value: Any =
 def given(dialect: str, values: Iterable[Any]) -> Any:
     """A set as the parameter that `among_given` reads."""
     return list(values) if dialect == "postgresql" else json.dumps(list(values))
+
+
+def members(connection: Connection, values: Iterable[str]) -> TableValuedAlias:
+    """A set of texts as a table with the column `value`, the whole of it as one parameter."""
+    dialect = connection.dialect.name
+    if dialect == "postgresql":
+        asked = func.unnest(bindparam(None, given(dialect, values), type_=ARRAY(Text())))
+        return asked.table_valued(column("value", Text()), name="asked").render_derived()
+    return func.json_each(bindparam(None, given(dialect, values), type_=Text())).table_valued(
+        column("value", Text()), name="asked"
+    )
 
 
 def domain_and_parents(domain: str) -> list[str]:

@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Update, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, exists, func, insert, or_, select, union_all, update
 
 from touchline.adapters.store.bulk import BulkWriter
 from touchline.adapters.store.engine import is_reading
-from touchline.adapters.store.query import among, frame
+from touchline.adapters.store.query import among, frame, members
 from touchline.adapters.store.tables import (
     DRAFTED,
     FIRST,
@@ -21,6 +21,7 @@ from touchline.adapters.store.tables import (
     deliveries,
     leads,
     prospects,
+    senders,
     touches,
 )
 from touchline.model.columns import LEAD
@@ -209,6 +210,20 @@ class Touches:
         both = select(gone.scalar_subquery() + claimed.scalar_subquery())
         return int(self.connection.execute(both).scalar_one())
 
+    def used_by(self, mailboxes: Collection[str], since: datetime) -> dict[str, int]:
+        """The same of many mailboxes; those that have used nothing are left out."""
+        gone = select(deliveries.c.mailbox.label("mailbox")).where(
+            among(self.connection, deliveries.c.mailbox, mailboxes),
+            deliveries.c.started_at > since,
+            deliveries.c.result.in_(("open", "sent", "uncertain")),
+        )
+        claimed = select(touches.c.mailbox).where(
+            UNSETTLED, touches.c.state == "claimed", among(self.connection, touches.c.mailbox, mailboxes)
+        )
+        both = union_all(gone, claimed).subquery()
+        query = select(both.c.mailbox, func.count()).group_by(both.c.mailbox)
+        return {row[0]: row[1] for row in self.connection.execute(query)}
+
     def first_sent(self, mailbox: str) -> datetime | None:
         """When the first message of a mailbox began to leave that its server took."""
         query = select(deliveries.c.started_at).where(deliveries.c.mailbox == mailbox, deliveries.c.result == "sent")
@@ -307,6 +322,17 @@ class Touches:
         )
         return list(self.connection.execute(query).scalars())
 
+    def forsaken(self, campaign_id: int, since: datetime) -> bool:
+        """Whether somebody holds touches of a campaign who is no sender that was heard of after an instant."""
+        heard = select(senders.c.name).where(senders.c.beat_at > since)
+        query = select(touches.c.id).where(
+            UNSETTLED,
+            touches.c.state.in_(("claimed", "sending")),
+            touches.c.campaign_id == campaign_id,
+            touches.c.claimed_by.not_in(heard),
+        )
+        return self.connection.execute(query.limit(1)).first() is not None
+
     def counts(self, campaign_id: int | None) -> dict[str, int]:
         """Touches by state."""
         query = select(touches.c.state, func.count()).group_by(touches.c.state).order_by(touches.c.state)
@@ -320,6 +346,13 @@ class Touches:
         mine = soonest.where(touches.c.campaign_id == campaign_id)
         found = [self.connection.execute(mine.where(which)).scalar_one() for which in (FIRST, FOLLOW_UP)]
         return min(filter(None, found), default=None)
+
+    def due_in(self, campaign_id: int, mailboxes: Collection[str], now: datetime) -> list[str]:
+        """Those of the mailboxes in which a planned touch of a campaign has come due: one look into the index for each."""
+        asked = members(self.connection, mailboxes)
+        mine = (touches.c.campaign_id == campaign_id, touches.c.mailbox == asked.c.value, touches.c.due_at <= now)
+        query = select(asked.c.value).where(or_(*(exists().where(which, *mine) for which in (FOLLOW_UP, FIRST))))
+        return list(self.connection.execute(query).scalars())
 
     def _move(self, ids: Collection[int], states: Sequence[str], now: datetime, **values: Any) -> int:
         query = update(touches).where(among(self.connection, touches.c.id, ids), touches.c.state.in_(states))
