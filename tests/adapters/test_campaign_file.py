@@ -196,7 +196,7 @@ TRICKY = st.text(st.sampled_from("ab \"'\\\r\n\t#=[]é☃\u2028\ufeff😀")) | s
 FILLED = TRICKY.filter(str.strip)
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True)
 LABELS = TRICKY.map(lambda t: " ".join(t.splitlines()).replace("\t", " ")).filter(lambda t: 0 < len(t) <= 80)
-PATHS = LABELS.filter(str.isprintable).map(lambda t: f"in/{re.sub(r'[/*\\\\]', '_', t)}.csv")
+PATHS = LABELS.filter(str.isprintable).map(lambda t: "in/" + re.sub(r"[/*\\]", "_", t) + ".csv")
 WHEN = st.sampled_from(("tier = 'a'", "employees BETWEEN 1 AND 9 OR\n country IN ('de', 'a\"b')", "has(tech, 'é')"))
 BOX = {"address": "a@b.de", "host": "h", "username": 'a"\\', "password_env": "P", "daily_cap": 0}
 LEAD_WHEN = st.sampled_from(("employees > 3", "title LIKE '%\"x\"%'", "has(tech, 'c#')"))
