@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from office import MARA, TUESDAY, WEDNESDAY, Office
 
 from touchline.adapters.store import tables
-from touchline.app import campaigns, schedules
+from touchline.adapters.store.runs import Runs
+from touchline.app import campaigns, runs, schedules
 from touchline.app.ports import Row
 from touchline.model.errors import InvalidInput, NotFound, Refused, TouchlineError
 
@@ -21,7 +23,9 @@ DAILY = "daily:spring"
 
 @pytest.fixture(autouse=True)
 def _campaign(request: pytest.FixtureRequest) -> None:
-    office = request.getfixturevalue("either" if "either" in request.fixturenames else "office")
+    office = request.getfixturevalue(
+        next((name for name in ("either", "shared") if name in request.fixturenames), "office")
+    )
     office.apply()
     schedules.ensure(office.store, office.now)
 
@@ -135,6 +139,57 @@ def test_a_worker_whose_clock_is_ahead_and_a_person_open_no_second_run_beside_th
         with either.store.reading() as unit:
             (run,) = [run for run in unit.runs.unfinished() if run["job"] == "daily"]
         end(either, run)
+
+
+def evening(office: Office) -> Any:
+    return schedules.run_now(office.store, "evening", office.now)
+
+
+def morning(office: Office) -> Any:
+    return schedules.run_now(office.store, DAILY, office.now)
+
+
+def by_itself(office: Office) -> Any:
+    return schedules.start_due(office.store, office.now)
+
+
+def from_the_first(office: Office) -> Any:
+    return runs.start(office.store, "spring", first="harvest", until="nurture", now=office.now)
+
+
+def once_more(office: Office) -> Any:
+    return runs.retry(office.outside, office.rows(tables.runs)[0]["id"])
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [(morning, evening), (by_itself, evening), (from_the_first, from_the_first), (once_more, from_the_first)],
+)
+def test_of_two_that_look_for_an_open_run_of_the_same_job_at_once_one_opens_its_own(
+    shared: Office,
+    monkeypatch: pytest.MonkeyPatch,
+    one: Callable[[Office], Any],
+    two: Callable[[Office], Any],
+) -> None:
+    office = shared
+    schedules.add(office.store, "evening", "daily", "spring", {"opens": "18:00", "closes": "19:00"}, office.now)
+    with office.store.transaction() as unit:
+        of = {"campaign_id": office.stored().id, "campaign_version": 1, "until": "nurture"}
+        unit.runs.open("run", office.now, **of, state="failed", started_at=office.now, finished_at=office.now)
+    office.now = OPENING
+    both_have_looked, look = threading.Barrier(2), Runs.unfinished
+
+    def slowly(self: Runs, campaign_id: int | None = None) -> list[Row]:
+        found = look(self, campaign_id)
+        if campaign_id is not None:
+            # Whoever is made to wait for the other before it looks never comes here, and the other goes on.
+            with suppress(threading.BrokenBarrierError):
+                both_have_looked.wait(timeout=0.5)
+        return found
+
+    monkeypatch.setattr(Runs, "unfinished", slowly)
+    at_once(lambda: one(office), lambda: two(office))
+    assert len([run for run in office.rows(tables.runs) if (run["job"], run["state"]) == ("daily", "queued")]) == 1
 
 
 def test_a_missed_night_is_made_up_for_once_and_marked_late(office: Office) -> None:

@@ -230,7 +230,7 @@ def _waits(schedule: Row, slot: Due, *, busy: bool) -> bool:
 
 
 def _start(unit: Unit, schedule: Row, slot: Due, now: datetime) -> Row | None:
-    busy = _busy(unit, schedule, now) is not None
+    busy = _busy(unit, schedule) is not None
     if _waits(schedule, slot, busy=busy) or not unit.schedules.take(schedule["id"], slot.slot, now):
         return None
     if busy or not _is_on(schedule) or not JOBS[schedule["job"]].has_work(unit, schedule, now):
@@ -238,10 +238,10 @@ def _start(unit: Unit, schedule: Row, slot: Due, now: datetime) -> Row | None:
     return _open(unit, schedule, now, slot=slot.slot, stop_at=slot.stop_at, late=int(slot.late))
 
 
-def _busy(unit: Unit, schedule: Row, now: datetime) -> Row | None:
+def _busy(unit: Unit, schedule: Row) -> Row | None:
     """The open run of the same job, if there is one; no other process opens one before this transaction ends."""
-    # Writing the row takes its lock: of two workers the second one looks after the first has committed.
-    unit.schedules.set(schedule["id"], now)
+    # A lock of the schedule's own row would not do: another schedule, or a person, may start the same job.
+    unit.runs.hold(*_kind(schedule))
     runs = unit.runs.unfinished(schedule["campaign_id"])
     return next((run for run in runs if _kind(run) == _kind(schedule)), None)
 
@@ -373,7 +373,7 @@ def run_now(store: Store, name: str, now: datetime) -> Row:
                 f"{name} cannot run: campaign {row['campaign']!r} is not active but {row['campaign_state']}.",
                 hint=f"touchline campaign start {row['campaign']}",
             )
-        if (other := _busy(unit, row, now)) is not None:
+        if (other := _busy(unit, row)) is not None:
             raise Refused(
                 f"{name} is {other['state']} already, as run {other['id']}.",
                 hint=f"See it with: touchline runs show {other['id']}",
