@@ -389,6 +389,59 @@ def test_a_change_that_does_not_fit_is_refused_and_nothing_changes(
     assert office.rows(tables.schedules) == before
 
 
+NEW_YORK, AUCKLAND = "America/New_York", "Pacific/Auckland"
+
+
+def test_a_campaign_that_moves_to_another_zone_takes_its_schedules_along(either: Office) -> None:
+    schedules.add(either.store, "noon", "daily", "spring", {"opens": "12:00", "closes": "13:00"}, either.now)
+    schedules.add(either.store, "there", "daily", "spring", {"zone": AUCKLAND}, either.now)
+    either.apply(name="autumn")
+    schedules.ensure(either.store, either.now)
+    either.apply(timezone=NEW_YORK)
+    assert {name: row(either, name)["zone"] for name in (DAILY, "noon", "there", "daily:autumn", "send:spring")} == {
+        DAILY: NEW_YORK,
+        "noon": NEW_YORK,
+        "there": AUCKLAND,
+        "daily:autumn": "Europe/Berlin",
+        "send:spring": "UTC",
+    }
+    (run,) = [run for run in tick(either, OPENING + timedelta(hours=6)) if run["schedule"] == DAILY]
+    assert (run["slot"], run["late"]) == ("2027-03-10", 0)
+
+
+def test_a_version_that_stays_in_its_zone_leaves_its_schedules_alone(office: Office) -> None:
+    schedules.set_timing(office.store, DAILY, {"zone": NEW_YORK}, office.now)
+    before = office.rows(tables.schedules)
+    office.later(hours=1)
+    office.apply(rules=[])
+    assert office.rows(tables.schedules) == before
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, AUCKLAND])
+def test_a_night_that_has_run_does_not_run_again_when_its_campaign_moves(office: Office, zone: str) -> None:
+    end(office, tick(office, OPENING)[0])
+    office.now = OPENING + timedelta(hours=18)  # in Auckland the next night has just passed
+    office.apply(timezone=zone)
+    assert tick(office) == []
+    following = row(office)["next_at"]
+    assert office.now < following <= office.now + timedelta(days=1)
+    (run,) = tick(office, following)
+    assert (run["slot"] > "2027-03-10", run["late"]) == (True, 0)
+
+
+@pytest.mark.parametrize(("zone", "hours", "late"), [(NEW_YORK, 7, 0), (AUCKLAND, 5, 1)])
+def test_a_night_that_waits_for_its_run_is_made_up_for_when_its_campaign_moves(
+    either: Office, zone: str, hours: int, late: int
+) -> None:
+    (first,) = tick(either, OPENING)
+    either.now = OPENING + timedelta(days=1, hours=5)
+    assert row(either)["due"] == "2027-03-11"
+    either.apply(timezone=zone)
+    end(either, first)
+    (second,) = tick(either, OPENING + timedelta(days=1, hours=hours))
+    assert (second["slot"], second["late"]) == ("2027-03-11", late)
+
+
 def test_a_schedule_that_does_not_exist_is_named_with_the_likely_right_one(office: Office) -> None:
     for act in (schedules.pause, schedules.resume, schedules.run_now):
         with pytest.raises(NotFound, match="no schedule 'dayly:spring', did you mean 'daily:spring'"):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from touchline.app.claims import STOPPED
 from touchline.app.ports import Store, StoredCampaign, Unit
+from touchline.app.schedules import move_zone
 from touchline.model.campaign import Campaign
 from touchline.model.errors import Refused
 
@@ -49,6 +50,8 @@ def apply(store: Store, campaign: Campaign, now: datetime, *, version: int | Non
         state = "paused" if stored.state == "paused" else "draft" if obstacles else "active"
         if stored.digest == campaign.digest():
             return Applied(campaign.name, stored.version, "unchanged", state, obstacles)
+        if campaign.timezone != stored.campaign.timezone:
+            move_zone(unit, stored, campaign.timezone, now)
         version = stored.version + 1
         unit.campaigns.revise(stored.id, version, campaign, now)
         present = [mailbox.address for mailbox in campaign.mailboxes]

@@ -10,7 +10,7 @@ import structlog
 
 from touchline.app.caps import room_of
 from touchline.app.claims import STOPPED, resting
-from touchline.app.ports import Row, Store, Unit
+from touchline.app.ports import Row, Store, StoredCampaign, Unit
 from touchline.model import timing
 from touchline.model.errors import InvalidInput, NotFound, Refused
 from touchline.model.faults import meant
@@ -207,7 +207,7 @@ def _go_on(store: Store, now: datetime) -> None:
         waiting = [row for row in _active(unit) if isinstance(timing_of(row), Every) and is_ahead(row, now)]
     for row in waiting:
         with store.transaction() as unit:
-            _begin_anew(unit, row, timing_of(row), now)
+            _begin_anew(unit, row, timing_of(row), now, since=now)
         log.warning("schedule.anew", schedule=row["name"], last_slot=row["last_slot"])
 
 
@@ -280,6 +280,19 @@ def _shown(schedule: Row, now: datetime) -> Row:
     }
 
 
+def move_zone(unit: Unit, campaign: StoredCampaign, zone: str, now: datetime) -> None:
+    """Let schedules that follow the campaign's present zone follow its next one; a zone that somebody set stays."""
+    for row in unit.schedules.listed():
+        present = timing_of(row)
+        if row["campaign_id"] != campaign.id or not isinstance(present, Daily):
+            continue
+        if present.zone == campaign.campaign.timezone:
+            wanted = present.model_copy(update={"zone": zone})
+            # A night that still waits for its run is made up for as it would have been; where none does, the night
+            # that has just passed in the new zone must not run beside the one that ran in the old.
+            _begin_anew(unit, row, wanted, now, since=present.since if due(row, now) else now)
+
+
 def set_timing(store: Store, name: str, changes: Mapping[str, Any], now: datetime, priority: int | None = None) -> Row:
     """Change when a schedule starts its job, what is not named stays; gives the schedule as `listed` does.
 
@@ -319,7 +332,7 @@ def _change(unit: Unit, row: Row, changes: Mapping[str, Any], now: datetime, pri
             f"{name} cannot begin with {wanted.first} and end with {last}.", hint=f"Stages: {', '.join(STAGES)}."
         )
     if wanted != present:
-        _begin_anew(unit, row, wanted, now)
+        _begin_anew(unit, row, wanted, now, since=now)
 
 
 def pause(store: Store, name: str, now: datetime) -> str:
@@ -345,14 +358,16 @@ def resume(store: Store, name: str, now: datetime) -> str:
     with store.transaction() as unit:
         row = _found(unit, name)
         if row["state"] == "paused" or is_ahead(row, now):
-            _begin_anew(unit, row, timing_of(row), now, state="active")
+            _begin_anew(unit, row, timing_of(row), now, since=now, state="active")
         return str(row["state"])
 
 
-def _begin_anew(unit: Unit, schedule: Row, wanted: Timing, now: datetime, **values: Any) -> None:
-    """Make this the timing from now on."""
+def _begin_anew(
+    unit: Unit, schedule: Row, wanted: Timing, now: datetime, *, since: datetime | None, **values: Any
+) -> None:
+    """Make this the timing from now on; windows that closed before `since` are not made up for."""
     if isinstance(wanted, Daily):
-        wanted = wanted.model_copy(update={"since": now})
+        wanted = wanted.model_copy(update={"since": since})
     if timing.is_ahead(wanted, schedule["last_slot"], now):
         # Runs keep the slots they were for, so none runs twice although this forgets the newest.
         values["last_slot"] = None
