@@ -13,6 +13,7 @@ from office import MARA, TUESDAY, WEDNESDAY, Office
 from touchline.adapters.store import tables
 from touchline.adapters.store.runs import Runs
 from touchline.app import campaigns, runs, schedules
+from touchline.app.campaign_detail import clone
 from touchline.app.ports import Row
 from touchline.model.errors import InvalidInput, NotFound, Refused, TouchlineError
 
@@ -27,7 +28,6 @@ def _campaign(request: pytest.FixtureRequest) -> None:
         next((name for name in ("either", "shared") if name in request.fixturenames), "office")
     )
     office.apply()
-    schedules.ensure(office.store, office.now)
 
 
 def row(office: Office, name: str = DAILY) -> Row:
@@ -65,23 +65,41 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
 
 def test_every_campaign_and_the_workspace_have_their_schedules(either: Office) -> None:
     either.apply(name="autumn", timezone="Pacific/Apia", mailboxes=[])
-    assert schedules.ensure(either.store, either.now) == ["daily:autumn", "send:autumn"]
+    clone(either.store, "autumn", "winter", either.now)
     assert schedules.ensure(either.store, either.now) == []
     shown = {r["name"]: (r["job"], r["campaign"], r["when"]) for r in schedules.listed(either.store, either.now)}
     assert shown == {
         "daily:autumn": ("daily", "autumn", "daily 02:00-06:00 Pacific/Apia"),
         "daily:spring": ("daily", "spring", "daily 02:00-06:00 Europe/Berlin"),
+        "daily:winter": ("daily", "winter", "daily 02:00-06:00 Pacific/Apia"),
         "health": ("health", None, "every minute"),
         "retention": ("retention", None, "daily 01:00-02:00 UTC"),
         "send:autumn": ("send", "autumn", "every minute"),
         "send:spring": ("send", "spring", "every minute"),
+        "send:winter": ("send", "winter", "every minute"),
     }
 
 
+def test_a_workspace_of_before_gets_the_schedules_that_it_lacks(either: Office) -> None:
+    def forget() -> None:
+        with either.store.transaction() as unit:
+            for row in unit.schedules.listed():
+                unit.schedules.remove(row["id"])
+
+    names = ["daily:spring", "health", "retention", "send:spring"]
+    forget()
+    assert sorted(schedules.ensure(either.store, either.now)) == names
+    forget()
+    either.apply()  # the version that is there already
+    assert [row["name"] for row in schedules.listed(either.store, either.now)] == names
+
+
 def test_two_workers_that_add_what_is_missing_add_it_once(either: Office) -> None:
-    either.apply(name="autumn")
+    with either.store.transaction() as unit:
+        for known in unit.schedules.listed():
+            unit.schedules.remove(known["id"])
     at_once(*[lambda: schedules.ensure(either.store, either.now)] * 4)
-    assert len(either.rows(tables.schedules)) == 6
+    assert len(either.rows(tables.schedules)) == 4
 
 
 def test_what_a_person_changed_or_paused_stays_so(office: Office) -> None:
@@ -222,7 +240,6 @@ def test_intervals_pass_by_while_their_run_is_open(office: Office) -> None:
 
 def test_runs_of_other_jobs_and_campaigns_keep_nobody_waiting(office: Office) -> None:
     office.apply(name="autumn")
-    schedules.ensure(office.store, office.now)
     schedules.run_now(office.store, "daily:autumn", office.now)
     with office.store.transaction() as unit:
         unit.runs.open("run", office.now, campaign_id=office.stored().id, state="running", started_at=office.now)
@@ -396,7 +413,6 @@ def test_a_campaign_that_moves_to_another_zone_takes_its_schedules_along(either:
     schedules.add(either.store, "noon", "daily", "spring", {"opens": "12:00", "closes": "13:00"}, either.now)
     schedules.add(either.store, "there", "daily", "spring", {"zone": AUCKLAND}, either.now)
     either.apply(name="autumn")
-    schedules.ensure(either.store, either.now)
     either.apply(timezone=NEW_YORK)
     assert {name: row(either, name)["zone"] for name in (DAILY, "noon", "there", "daily:autumn", "send:spring")} == {
         DAILY: NEW_YORK,

@@ -1,7 +1,7 @@
 """Schedules: which job starts by itself when, and the tick that opens a run for each time that has come, once."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,18 +93,32 @@ def is_ahead(schedule: Row, now: datetime) -> bool:
 def ensure(store: Store, now: datetime) -> list[str]:
     """Add the schedules that are missing; those that are there stay as they are. Gives the names of the new ones."""
     with store.reading() as unit:
-        present = {row["name"] for row in unit.schedules.listed()}
-        wanted = {
-            f"{name}:{campaign}" if campaign else name: (name, campaign)
-            for name, job in JOBS.items()
-            for campaign in (unit.campaigns.names() if job.per_campaign else [None])
-        }
-    missing = [name for name in wanted if name not in present]
+        missing = _missing(unit, unit.campaigns.names())
     if missing:
         with store.transaction() as unit:
-            for name in missing:
-                _add(unit, name, *wanted[name], now)
-    return missing
+            _add_all(unit, missing, now)
+    return list(missing)
+
+
+def equip(unit: Unit, campaign: str, now: datetime) -> None:
+    """The same for the workspace and one campaign: without schedules nothing could tell that no worker is there."""
+    _add_all(unit, _missing(unit, [campaign]), now)
+
+
+def _missing(unit: Unit, campaigns: Collection[str]) -> dict[str, tuple[str, str | None]]:
+    """Job and campaign of each schedule that the workspace and these campaigns should have and have not, by its name."""
+    wanted = {
+        f"{name}:{campaign}" if campaign else name: (name, campaign)
+        for name, job in JOBS.items()
+        for campaign in (campaigns if job.per_campaign else [None])
+    }
+    present = unit.schedules.known(list(wanted))
+    return {name: of for name, of in wanted.items() if name not in present}
+
+
+def _add_all(unit: Unit, missing: Mapping[str, tuple[str, str | None]], now: datetime) -> None:
+    for name, (job, campaign) in missing.items():
+        _add(unit, name, job, campaign, now)
 
 
 def _add(unit: Unit, name: str, job: str, campaign: str | None, now: datetime) -> None:

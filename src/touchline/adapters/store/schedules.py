@@ -1,12 +1,14 @@
 """Schedules in the store: when which job starts by itself."""
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
 from touchline.adapters.store.campaigns import upsert
+from touchline.adapters.store.query import among
 from touchline.adapters.store.tables import campaigns, schedules
 
 
@@ -25,6 +27,11 @@ class Schedules:
         )
         rows = self.connection.execute(query).mappings()
         return [{**row, "timing": json.loads(row["timing"])} for row in rows]
+
+    def known(self, names: Collection[str]) -> set[str]:
+        """Those of these names that a schedule has."""
+        query = select(schedules.c.name).where(among(self.connection, schedules.c.name, names))
+        return set(self.connection.execute(query).scalars())
 
     def add(
         self, name: str, job: str, campaign_id: int | None, timing: dict[str, Any], now: datetime, priority: int
