@@ -1,5 +1,6 @@
 """Settings: the environment wins over the file, and a fault names the key."""
 
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from touchline import settings
 from touchline.model.errors import Misconfigured
 from touchline.settings import Settings, load
+from touchline.web import lanes
+from touchline.wiring import Quiet, Workspace
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +95,10 @@ def test_the_reference_names_every_key_with_a_meaning() -> None:
     lines = settings.reference().splitlines()[2:]
     assert len(lines) == len(settings.keys()) == 34
     assert all(len(line.split(" | ")) == 4 and "None" not in line for line in lines)
+
+
+def test_there_is_a_connection_for_every_request_and_every_run_at_once(tmp_path: Path) -> None:
+    found = load(write(tmp_path, "[worker]\nbatch_concurrency = 64\nsend_concurrency = 64"))
+    with closing(Workspace(found, Quiet()).database) as store, ExitStack() as stack:
+        for _ in range(lanes.MOST + 64 + 64 + 1):
+            stack.enter_context(store.reading()).connection.exec_driver_sql("SELECT 1")

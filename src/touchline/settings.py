@@ -18,6 +18,13 @@ from touchline.model.errors import Misconfigured
 FILE = "touchline.toml"
 MASK = "***"
 
+WEB_THREADS = 40
+"""Requests that one process works on at once, at the utmost; each has one transaction."""
+OF_A_RUN = 2
+"""Transactions of one run at once: a batch is read while the one before is stored."""
+OF_A_WORKER = 5
+"""Transactions of a worker besides: its sign of life, its look at schedules, a run that looks after health or history."""
+
 
 def _quiet(value: str) -> str:
     if value and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value) is None:
@@ -201,6 +208,12 @@ class Settings(BaseSettings):
         """The environment wins over the file."""
         del dotenv_settings, file_secret_settings
         return env_settings, init_settings
+
+    @property
+    def connections(self) -> int:
+        """How many transactions one process may have open: `serve` is a worker and answers requests."""
+        runs = self.worker.batch_concurrency + self.worker.send_concurrency
+        return WEB_THREADS + OF_A_RUN * runs + OF_A_WORKER
 
     @property
     def file(self) -> Path:
