@@ -64,6 +64,10 @@ def test_a_folder_given_wins_over_the_variable_and_that_over_the_present_one(
         ("zzz = 1", r"unknown key 'zzz'\."),
         ("batch_rows = 0", "batch_rows: Input should be greater"),
         ("[dns]\ntimeout = 0", "dns.timeout"),
+        ("history_days = 29", "history_days: Input should be greater than or equal to 30"),
+        ("[alerts]\nquiet = '22:00-22:00'", "alerts.quiet: .*'22:00-22:00' ends when it begins"),
+        ("[worker]\nbatch_concurrency = 4\nbatch_total = 3", "worker: .*batch_total is 3, which is less than the 4"),
+        ("[worker]\nsend_concurrency = 2\nsend_total = 1", "worker: .*send_total is 1, which is less than the 2"),
         ("[log", "not valid TOML"),
         ("home = '/'", "'home' cannot stand"),
     ],
@@ -71,6 +75,11 @@ def test_a_folder_given_wins_over_the_variable_and_that_over_the_present_one(
 def test_a_fault_in_the_file_names_the_key(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(Misconfigured, match=said):
         load(write(tmp_path, text))
+
+
+def test_a_limit_for_all_workers_may_be_that_of_one_worker_or_none_at_all(tmp_path: Path) -> None:
+    worker = load(write(tmp_path, "[worker]\nbatch_concurrency = 4\nbatch_total = 4\nsend_concurrency = 4")).worker
+    assert (worker.batch_total, worker.send_total) == (4, 0)
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

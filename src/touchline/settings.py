@@ -29,6 +29,8 @@ OF_A_WORKER = 5
 def _quiet(value: str) -> str:
     if value and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value) is None:
         raise ValueError(f"{value!r} is not a time of day such as 22:00-07:00")
+    if value and value[:5] == value[6:]:
+        raise ValueError(f"{value!r} ends when it begins; leave it empty for no quiet hours")
     return value
 
 
@@ -156,6 +158,16 @@ class Worker(Part):
             raise ValueError("take_over_seconds must be twice beat_seconds at least, or the living are taken for dead")
         return self
 
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        for queue in ("batch", "send"):
+            total, own = getattr(self, f"{queue}_total"), getattr(self, f"{queue}_concurrency")
+            if 0 < total < own:
+                raise ValueError(
+                    f"{queue}_total is {total}, which is less than the {own} of one worker alone ({queue}_concurrency)"
+                )
+        return self
+
 
 class Serve(Part):
     """Where `touchline serve` listens."""
@@ -186,8 +198,8 @@ class Settings(BaseSettings):
         "",
         description="Key that signs opt-out links and names messages; empty uses the one kept in the database.",
     )
-    history_days: Annotated[int, Field(ge=1, le=3650)] = Field(
-        30, description="Days that runs and closed alerts are kept; of older runs the totals stay."
+    history_days: Annotated[int, Field(ge=30, le=3650)] = Field(
+        30, description="Days that runs and closed alerts are kept, 30 at least; of older runs the totals stay."
     )
     dns: Dns = Dns()
     smtp: Smtp = Smtp()

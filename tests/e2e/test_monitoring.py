@@ -137,7 +137,7 @@ def test_the_settings_in_the_page_on_monitoring_are_read_as_they_stand(tmp_path:
         ("[worker]\nbeat_seconds = 20\ntake_over_seconds = 30", "take_over_seconds must be twice beat_seconds"),
         ("[worker]\nbatch_concurrency = 0", "worker.batch_concurrency"),
         ("[serve]\nport = 65536", "serve.port"),
-        ("history_days = 0", "history_days"),
+        ("history_days = 29", "history_days"),
         ("[alerts]\nheartbeat = 'file:///etc/passwd'", "alerts.heartbeat: Value error, it is not an address such as"),
     ],
 )
