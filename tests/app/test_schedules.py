@@ -305,6 +305,16 @@ def sends(office: Office) -> bool:
     return bool(runs)
 
 
+def test_slots_that_pass_by_leave_alone_what_was_paused_or_taken_since_they_were_read(either: Office) -> None:
+    now, later = "2027-03-09T05:00:00Z", "2027-03-09T05:01:00Z"
+    schedules.pause(either.store, DAILY, either.now)
+    keys = {name: row(either, name)["id"] for name in (DAILY, "health", "send:spring")}
+    with either.store.transaction() as unit:
+        assert unit.schedules.take(keys["health"], later, either.now)
+        unit.schedules.pass_by(list(keys.values()), now, either.now)
+    assert {name: row(either, name)["last_slot"] for name in keys} == {DAILY: None, "health": later, "send:spring": now}
+
+
 def test_a_send_run_is_opened_only_while_something_is_due(either: Office) -> None:
     either.load(either.people(2), until="nurture")
     assert not sends(either)

@@ -200,19 +200,39 @@ def start_due(store: Store, now: datetime, *, worker: str | None = None) -> list
     """
     _go_on(store, now)
     with store.reading() as unit:
-        candidates = [(row, slot) for row in _active(unit) if (slot := due(row, now)) is not None]
-        open_ = {_kind(run) for run in unit.runs.unfinished()} if candidates else set()
+        candidates, idle = _looked_at(unit, now)
+    if idle:
+        with store.transaction() as unit:
+            for passed, keys in idle.items():
+                unit.schedules.pass_by(keys, passed, now)
     opened = []
     for row, slot in candidates:
-        # Most ticks end here, without a transaction that would wait for whoever writes.
-        if _waits(row, slot, busy=_kind(row) in open_):
-            continue
         with store.transaction() as unit:
             run = _start(unit, row, slot, now)
         if run is not None:
             log.info("schedule.opened", run=run["id"], schedule=row["name"], slot=slot.slot, late=slot.late, by=worker)
             opened.append(run)
     return opened
+
+
+def _looked_at(unit: Unit, now: datetime) -> tuple[list[tuple[Row, Due]], dict[str, list[int]]]:
+    """Schedules with the slot that they may start now, and those whose interval passes by without a run, by slot.
+
+    Most looks find nothing to start: they shall cost a transaction for all schedules, not one for each, or none at all.
+    """
+    due_now = [(row, slot) for row in _active(unit) if (slot := due(row, now)) is not None]
+    open_ = {_kind(run) for run in unit.runs.unfinished()} if due_now else set()
+    candidates, idle = list[tuple[Row, Due]](), dict[str, list[int]]()
+    for row, slot in due_now:
+        busy = _kind(row) in open_
+        if _waits(row, slot, busy=busy):
+            continue
+        # Unlike a night, an interval that is passed by although its campaign has just become ready soon comes again.
+        if slot.stop_at is None and (busy or not _is_on(row) or not JOBS[row["job"]].has_work(unit, row, now)):
+            idle.setdefault(slot.slot, []).append(row["id"])
+        else:
+            candidates.append((row, slot))
+    return candidates, idle
 
 
 def _go_on(store: Store, now: datetime) -> None:

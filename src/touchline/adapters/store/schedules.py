@@ -5,9 +5,10 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from touchline.adapters.store.campaigns import upsert
+from touchline.adapters.store.engine import hold
 from touchline.adapters.store.query import among
 from touchline.adapters.store.tables import campaigns, schedules
 
@@ -63,9 +64,15 @@ class Schedules:
 
     def take(self, key: int, slot: str, now: datetime) -> bool:
         """Make this the newest slot of an active schedule; False where another process has done so, or it is paused."""
-        query = update(schedules).where(
-            schedules.c.id == key,
-            schedules.c.state == "active",
-            schedules.c.last_slot.is_(None) | (schedules.c.last_slot < slot),
-        )
-        return self.connection.execute(query.values(last_slot=slot, updated_at=now)).rowcount == 1
+        return self._take(schedules.c.id == key, slot, now) == 1
+
+    def pass_by(self, keys: Collection[int], slot: str, now: datetime) -> None:
+        """The same for many at once; those that another process has taken, or that are paused, stay as they are."""
+        # Two that write the same rows in different orders would wait for each other.
+        hold(self.connection, "schedules pass by")
+        self._take(among(self.connection, schedules.c.id, keys), slot, now)
+
+    def _take(self, which: ColumnElement[bool], slot: str, now: datetime) -> int:
+        free = schedules.c.last_slot.is_(None) | (schedules.c.last_slot < slot)
+        query = update(schedules).where(which, schedules.c.state == "active", free)
+        return self.connection.execute(query.values(last_slot=slot, updated_at=now)).rowcount
