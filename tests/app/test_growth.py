@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from office import WEDNESDAY, Office
 from sqlalchemy import event
 
+from touchline.adapters.store import tables
 from touchline.app.schedules import start_due
 
 LEAST, MOST = 1.6, 2.4
@@ -136,3 +138,18 @@ def test_a_minute_without_anything_to_send_is_one_transaction_for_any_number_of_
     with office.store.reading() as unit:
         slots = {row["last_slot"] for row in unit.schedules.listed() if row["job"] == "send"}
     assert slots == {"2027-03-09T05:02:00Z"}
+
+
+def test_a_night_that_opens_for_a_hundred_campaigns_costs_as_many_transactions_as_for_ten(office: Office) -> None:
+    for number in range(10):
+        office.apply(name=f"c{number}")
+    few = cost(office, lambda: start_due(office.store, datetime(2027, 3, 10, 1, tzinfo=UTC)))
+    for number in range(10, 99):
+        office.apply(name=f"c{number}")
+    with office.store.transaction() as unit:
+        for run in unit.runs.unfinished():
+            unit.runs.set(run["id"], state="done", finished_at=office.now)
+    many = cost(office, lambda: start_due(office.store, datetime(2027, 3, 11, 1, tzinfo=UTC)))
+    # The nights, the minute's health run, and intervals that pass by.
+    assert (few.writing, many.writing) == (3, 3)
+    assert len([run for run in office.rows(tables.runs) if run["job"] == "daily"]) == 10 + 99
