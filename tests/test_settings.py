@@ -1,5 +1,6 @@
 """Settings: the environment wins over the file, and a fault names the key."""
 
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from touchline import settings
 from touchline.model.errors import Misconfigured
 from touchline.settings import Settings, load
+from touchline.web import lanes
+from touchline.wiring import Quiet, Workspace
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,10 @@ def test_a_folder_given_wins_over_the_variable_and_that_over_the_present_one(
         ("zzz = 1", r"unknown key 'zzz'\."),
         ("batch_rows = 0", "batch_rows: Input should be greater"),
         ("[dns]\ntimeout = 0", "dns.timeout"),
+        ("history_days = 29", "history_days: Input should be greater than or equal to 30"),
+        ("[alerts]\nquiet = '22:00-22:00'", "alerts.quiet: .*'22:00-22:00' ends when it begins"),
+        ("[worker]\nbatch_concurrency = 4\nbatch_total = 3", "worker: .*batch_total is 3, which is less than the 4"),
+        ("[worker]\nsend_concurrency = 2\nsend_total = 1", "worker: .*send_total is 1, which is less than the 2"),
         ("[log", "not valid TOML"),
         ("home = '/'", "'home' cannot stand"),
     ],
@@ -68,6 +75,11 @@ def test_a_folder_given_wins_over_the_variable_and_that_over_the_present_one(
 def test_a_fault_in_the_file_names_the_key(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(Misconfigured, match=said):
         load(write(tmp_path, text))
+
+
+def test_a_limit_for_all_workers_may_be_that_of_one_worker_or_none_at_all(tmp_path: Path) -> None:
+    worker = load(write(tmp_path, "[worker]\nbatch_concurrency = 4\nbatch_total = 4\nsend_concurrency = 4")).worker
+    assert (worker.batch_total, worker.send_total) == (4, 0)
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -92,3 +104,10 @@ def test_the_reference_names_every_key_with_a_meaning() -> None:
     lines = settings.reference().splitlines()[2:]
     assert len(lines) == len(settings.keys()) == 34
     assert all(len(line.split(" | ")) == 4 and "None" not in line for line in lines)
+
+
+def test_there_is_a_connection_for_every_request_and_every_run_at_once(tmp_path: Path) -> None:
+    found = load(write(tmp_path, "[worker]\nbatch_concurrency = 64\nsend_concurrency = 64"))
+    with closing(Workspace(found, Quiet()).database) as store, ExitStack() as stack:
+        for _ in range(lanes.MOST + 64 + 64 + 1):
+            stack.enter_context(store.reading()).connection.exec_driver_sql("SELECT 1")

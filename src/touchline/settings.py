@@ -18,12 +18,19 @@ from touchline.model.errors import Misconfigured
 FILE = "touchline.toml"
 MASK = "***"
 
+WEB_THREADS = 40
+"""Requests that one process works on at once, at the utmost; each has one transaction."""
+OF_A_RUN = 2
+"""Transactions of one run at once: a batch is read while the one before is stored."""
+OF_A_WORKER = 5
+"""Transactions of a worker besides: its sign of life, its look at schedules, a run that looks after health or history."""
+
 
 def _quiet(value: str) -> str:
     if value and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value) is None:
         raise ValueError(f"{value!r} is not a time of day such as 22:00-07:00")
     if value and value[:5] == value[6:]:
-        raise ValueError(f"{value!r} begins and ends at once; leave it empty for no quiet hours")
+        raise ValueError(f"{value!r} ends when it begins; leave it empty for no quiet hours")
     return value
 
 
@@ -151,6 +158,16 @@ class Worker(Part):
             raise ValueError("take_over_seconds must be twice beat_seconds at least, or the living are taken for dead")
         return self
 
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        for queue in ("batch", "send"):
+            total, own = getattr(self, f"{queue}_total"), getattr(self, f"{queue}_concurrency")
+            if 0 < total < own:
+                raise ValueError(
+                    f"{queue}_total is {total}, which is less than the {own} of one worker alone ({queue}_concurrency)"
+                )
+        return self
+
 
 class Serve(Part):
     """Where `touchline serve` listens."""
@@ -181,8 +198,8 @@ class Settings(BaseSettings):
         "",
         description="Key that signs opt-out links and names messages; empty uses the one kept in the database.",
     )
-    history_days: Annotated[int, Field(ge=1, le=3650)] = Field(
-        30, description="Days that runs and closed alerts are kept; of older runs the totals stay."
+    history_days: Annotated[int, Field(ge=30, le=3650)] = Field(
+        30, description="Days that runs and closed alerts are kept, 30 at least; of older runs the totals stay."
     )
     dns: Dns = Dns()
     smtp: Smtp = Smtp()
@@ -203,6 +220,12 @@ class Settings(BaseSettings):
         """The environment wins over the file."""
         del dotenv_settings, file_secret_settings
         return env_settings, init_settings
+
+    @property
+    def connections(self) -> int:
+        """How many transactions one process may have open: `serve` is a worker and answers requests."""
+        runs = self.worker.batch_concurrency + self.worker.send_concurrency
+        return WEB_THREADS + OF_A_RUN * runs + OF_A_WORKER
 
     @property
     def file(self) -> Path:

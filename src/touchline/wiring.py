@@ -72,7 +72,7 @@ class Workspace:
     @cached_property
     def database(self) -> Store:
         """The database in whatever state it is."""
-        return Store(self.settings.database_url, self.settings.home)
+        return Store(self.settings.database_url, self.settings.home, connections=self.settings.connections)
 
     @cached_property
     def clock(self) -> Clock:

@@ -58,8 +58,8 @@ class Worker:
         self.work = Work(bench, timedelta(hours=settings.run_hours))
         self._ticks = 0
         queues = [
-            _queue("batch", settings.batch_concurrency, settings.batch_total, settings.batch_per_minute),
-            _queue("send", settings.send_concurrency, settings.send_total, settings.send_per_minute),
+            Queue("batch", settings.batch_concurrency, settings.batch_total or None, settings.batch_per_minute or None),
+            Queue("send", settings.send_concurrency, settings.send_total or None, settings.send_per_minute or None),
             Queue("health", 1),
         ]
         self.engine = DurableEngine(
@@ -225,8 +225,3 @@ class Worker:
         # A container that was started anew may have its host's name and the number that the one before it had.
         mine = (self.host, self.pid)
         return [row for row in unit.workers.listed() if (row["host"], row["pid"]) != mine and self._alive(row)]
-
-
-def _queue(name: str, at_once: int, total: int, per_minute: int) -> Queue:
-    """A queue by its settings, where 0 is any number; one worker does no more at once than all together."""
-    return Queue(name, min(at_once, total) if total else at_once, total or None, per_minute or None)

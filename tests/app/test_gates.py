@@ -120,6 +120,9 @@ def test_a_schedule_that_is_missing_or_ahead_of_the_clock_is_named(office: Offic
     office.enrol()
     office.now = WEDNESDAY
     alive(office)
+    with office.store.transaction() as unit:
+        for row in unit.schedules.listed():
+            unit.schedules.remove(row["id"])
     assert closed(office)["schedule"].why == "No schedule of the campaign sends."
     schedules.ensure(office.store, office.now)
     assert closed(office) == {}

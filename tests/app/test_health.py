@@ -353,6 +353,17 @@ def begin(office: Office) -> None:
     worker(office)
 
 
+@pytest.mark.parametrize("changes", [{}, {"mailboxes": []}], ids=["active", "draft"])
+def test_a_campaign_without_any_worker_has_failed_from_the_moment_it_is_applied(
+    either: Office, changes: dict[str, object]
+) -> None:
+    assert health(either.store, either.now).level == "healthy"
+    either.apply(**changes)
+    found = health(either.store, either.now)
+    assert [(finding.key, finding.level) for finding in found.findings] == [("workers: alive", "failed")]
+    assert "no worker is there" in found.findings[0].reason
+
+
 def test_failing_days_become_failed_and_a_retry_by_hand_that_succeeds_makes_it_healthy_again(either: Office) -> None:
     opened = TUESDAY - timedelta(hours=3)
     either.now = opened
@@ -460,8 +471,15 @@ def test_a_campaign_that_starts_again_after_weeks_has_missed_nothing(either: Off
     assert health(either.store, either.now).scopes["send:spring"] == "healthy"
 
 
+def by_hand(office: Office) -> None:
+    """Nothing is to start by itself."""
+    for row in schedules.listed(office.store, office.now):
+        schedules.pause(office.store, row["name"], office.now)
+
+
 def test_a_mailbox_that_refuses_us_is_told_until_it_works_or_has_nothing_to_send(office: Office) -> None:
     office.enrol(3)
+    by_hand(office)
     office.now = WEDNESDAY
     office.smtp.script(Fault("ehlo", "5xx", times=None))
     office.send()
@@ -480,6 +498,7 @@ def test_a_mailbox_that_refuses_us_is_told_until_it_works_or_has_nothing_to_send
 
 def test_a_touch_of_unknown_fate_and_a_breach_are_found_in_the_store(office: Office) -> None:
     office.enrol(1)
+    by_hand(office)
     office.now = WEDNESDAY
     office.smtp.script(Fault("dot", "drop"))
     office.send()

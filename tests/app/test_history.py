@@ -1,5 +1,6 @@
 """History: what retention removes stays in the totals, and what has ended is counted once, whatever happens in between."""
 
+import json
 import shutil
 import tempfile
 from collections import Counter
@@ -220,6 +221,36 @@ def test_what_a_running_run_has_done_is_seen_before_it_ends(office: Office) -> N
     found = counted(office.store, late)
     assert (found.runs, found.batches) == ({"daily": {"done": 1}}, {"daily": work["batches"]})
     assert found.runs_open == []
+
+
+def upto(store: Store) -> int:
+    """Up to which run the kept tally has counted."""
+    with store.reading() as unit:
+        return int(json.loads(unit.controls.get("tally") or "{}").get("runs_upto", 0))
+
+
+def test_a_run_of_a_clock_that_was_years_ahead_keeps_no_other_from_being_counted_and_removed(either: Office) -> None:
+    store, now = either.store, TUESDAY
+    ahead = ended(store, now + timedelta(days=3650))
+    last = [ended(store, now + timedelta(minutes=minute)) for minute in range(20)][-1]
+    advance(store, now + timedelta(days=1))
+    assert upto(store) == last
+    emptied(store, now + timedelta(days=60))
+    assert [run["id"] for run in present(store)] == [ahead]
+    assert counted(store, now + timedelta(days=60)).runs == {"daily": {"done": 21}}
+
+
+def test_a_run_of_a_clock_that_is_ahead_is_passed_once_others_show_that_it_is_old(office: Office) -> None:
+    store, now = office.store, TUESDAY
+    first = ended(store, now - timedelta(days=1))
+    ahead = [ended(store, now + timedelta(days=3650)) for _ in range(3)]
+    young = ended(store, now)
+    advance(store, now)
+    assert upto(store) == first  # before one of the others a transaction may still be open
+    advance(store, now, most=2)
+    assert upto(store) == ahead[1]  # not before as many as one look takes
+    advance(store, now + timedelta(days=1))
+    assert upto(store) == young
 
 
 def test_what_is_young_is_left_to_the_next_look(office: Office) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from office import MARA, TUESDAY, WEDNESDAY, Office
 
 from touchline.adapters.store import tables
-from touchline.app import campaigns, schedules
+from touchline.adapters.store.runs import Runs
+from touchline.app import campaigns, runs, schedules
+from touchline.app.campaign_detail import clone
 from touchline.app.ports import Row
 from touchline.model.errors import InvalidInput, NotFound, Refused, TouchlineError
 
@@ -21,9 +24,10 @@ DAILY = "daily:spring"
 
 @pytest.fixture(autouse=True)
 def _campaign(request: pytest.FixtureRequest) -> None:
-    office = request.getfixturevalue("either" if "either" in request.fixturenames else "office")
+    office = request.getfixturevalue(
+        next((name for name in ("either", "shared") if name in request.fixturenames), "office")
+    )
     office.apply()
-    schedules.ensure(office.store, office.now)
 
 
 def row(office: Office, name: str = DAILY) -> Row:
@@ -61,23 +65,41 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
 
 def test_every_campaign_and_the_workspace_have_their_schedules(either: Office) -> None:
     either.apply(name="autumn", timezone="Pacific/Apia", mailboxes=[])
-    assert schedules.ensure(either.store, either.now) == ["daily:autumn", "send:autumn"]
+    clone(either.store, "autumn", "winter", either.now)
     assert schedules.ensure(either.store, either.now) == []
     shown = {r["name"]: (r["job"], r["campaign"], r["when"]) for r in schedules.listed(either.store, either.now)}
     assert shown == {
         "daily:autumn": ("daily", "autumn", "daily 02:00-06:00 Pacific/Apia"),
         "daily:spring": ("daily", "spring", "daily 02:00-06:00 Europe/Berlin"),
+        "daily:winter": ("daily", "winter", "daily 02:00-06:00 Pacific/Apia"),
         "health": ("health", None, "every minute"),
         "retention": ("retention", None, "daily 01:00-02:00 UTC"),
         "send:autumn": ("send", "autumn", "every minute"),
         "send:spring": ("send", "spring", "every minute"),
+        "send:winter": ("send", "winter", "every minute"),
     }
 
 
+def test_a_workspace_of_before_gets_the_schedules_that_it_lacks(either: Office) -> None:
+    def forget() -> None:
+        with either.store.transaction() as unit:
+            for row in unit.schedules.listed():
+                unit.schedules.remove(row["id"])
+
+    names = ["daily:spring", "health", "retention", "send:spring"]
+    forget()
+    assert sorted(schedules.ensure(either.store, either.now)) == names
+    forget()
+    either.apply()  # the version that is there already
+    assert [row["name"] for row in schedules.listed(either.store, either.now)] == names
+
+
 def test_two_workers_that_add_what_is_missing_add_it_once(either: Office) -> None:
-    either.apply(name="autumn")
+    with either.store.transaction() as unit:
+        for known in unit.schedules.listed():
+            unit.schedules.remove(known["id"])
     at_once(*[lambda: schedules.ensure(either.store, either.now)] * 4)
-    assert len(either.rows(tables.schedules)) == 6
+    assert len(either.rows(tables.schedules)) == 4
 
 
 def test_what_a_person_changed_or_paused_stays_so(office: Office) -> None:
@@ -137,6 +159,57 @@ def test_a_worker_whose_clock_is_ahead_and_a_person_open_no_second_run_beside_th
         end(either, run)
 
 
+def evening(office: Office) -> Any:
+    return schedules.run_now(office.store, "evening", office.now)
+
+
+def morning(office: Office) -> Any:
+    return schedules.run_now(office.store, DAILY, office.now)
+
+
+def by_itself(office: Office) -> Any:
+    return schedules.start_due(office.store, office.now)
+
+
+def from_the_first(office: Office) -> Any:
+    return runs.start(office.store, "spring", first="harvest", until="nurture", now=office.now)
+
+
+def once_more(office: Office) -> Any:
+    return runs.retry(office.outside, office.rows(tables.runs)[0]["id"])
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [(morning, evening), (by_itself, evening), (from_the_first, from_the_first), (once_more, from_the_first)],
+)
+def test_of_two_that_look_for_an_open_run_of_the_same_job_at_once_one_opens_its_own(
+    shared: Office,
+    monkeypatch: pytest.MonkeyPatch,
+    one: Callable[[Office], Any],
+    two: Callable[[Office], Any],
+) -> None:
+    office = shared
+    schedules.add(office.store, "evening", "daily", "spring", {"opens": "18:00", "closes": "19:00"}, office.now)
+    with office.store.transaction() as unit:
+        of = {"campaign_id": office.stored().id, "campaign_version": 1, "until": "nurture"}
+        unit.runs.open("run", office.now, **of, state="failed", started_at=office.now, finished_at=office.now)
+    office.now = OPENING
+    both_have_looked, look = threading.Barrier(2), Runs.unfinished
+
+    def slowly(self: Runs, campaign_id: int | None = None) -> list[Row]:
+        found = look(self, campaign_id)
+        if campaign_id is not None:
+            # Whoever is made to wait for the other before it looks never comes here, and the other goes on.
+            with suppress(threading.BrokenBarrierError):
+                both_have_looked.wait(timeout=0.5)
+        return found
+
+    monkeypatch.setattr(Runs, "unfinished", slowly)
+    at_once(lambda: one(office), lambda: two(office))
+    assert len([run for run in office.rows(tables.runs) if (run["job"], run["state"]) == ("daily", "queued")]) == 1
+
+
 def test_a_missed_night_is_made_up_for_once_and_marked_late(office: Office) -> None:
     (run,) = tick(office, OPENING + timedelta(days=3, hours=9))
     assert (run["slot"], run["late"], run["stop_at"]) == ("2027-03-13", 1, OPENING + timedelta(days=4))
@@ -167,7 +240,6 @@ def test_intervals_pass_by_while_their_run_is_open(office: Office) -> None:
 
 def test_runs_of_other_jobs_and_campaigns_keep_nobody_waiting(office: Office) -> None:
     office.apply(name="autumn")
-    schedules.ensure(office.store, office.now)
     schedules.run_now(office.store, "daily:autumn", office.now)
     with office.store.transaction() as unit:
         unit.runs.open("run", office.now, campaign_id=office.stored().id, state="running", started_at=office.now)
@@ -231,6 +303,16 @@ def sends(office: Office) -> bool:
         end(office, run)
     assert row(office, "send:spring")["due"] is None  # looked at either way
     return bool(runs)
+
+
+def test_slots_that_pass_by_leave_alone_what_was_paused_or_taken_since_they_were_read(either: Office) -> None:
+    now, later = "2027-03-09T05:00:00Z", "2027-03-09T05:01:00Z"
+    schedules.pause(either.store, DAILY, either.now)
+    keys = {name: row(either, name)["id"] for name in (DAILY, "health", "send:spring")}
+    with either.store.transaction() as unit:
+        assert unit.schedules.take(keys["health"], later, either.now)
+        unit.schedules.pass_by(list(keys.values()), now, either.now)
+    assert {name: row(either, name)["last_slot"] for name in keys} == {DAILY: None, "health": later, "send:spring": now}
 
 
 def test_a_send_run_is_opened_only_while_something_is_due(either: Office) -> None:
@@ -399,6 +481,58 @@ def test_a_change_that_does_not_fit_is_refused_and_nothing_changes(
     assert told in refused.value.message
     assert refused.value.hint
     assert office.rows(tables.schedules) == before
+
+
+NEW_YORK, AUCKLAND = "America/New_York", "Pacific/Auckland"
+
+
+def test_a_campaign_that_moves_to_another_zone_takes_its_schedules_along(either: Office) -> None:
+    schedules.add(either.store, "noon", "daily", "spring", {"opens": "12:00", "closes": "13:00"}, either.now)
+    schedules.add(either.store, "there", "daily", "spring", {"zone": AUCKLAND}, either.now)
+    either.apply(name="autumn")
+    either.apply(timezone=NEW_YORK)
+    assert {name: row(either, name)["zone"] for name in (DAILY, "noon", "there", "daily:autumn", "send:spring")} == {
+        DAILY: NEW_YORK,
+        "noon": NEW_YORK,
+        "there": AUCKLAND,
+        "daily:autumn": "Europe/Berlin",
+        "send:spring": "UTC",
+    }
+    (run,) = [run for run in tick(either, OPENING + timedelta(hours=6)) if run["schedule"] == DAILY]
+    assert (run["slot"], run["late"]) == ("2027-03-10", 0)
+
+
+def test_a_version_that_stays_in_its_zone_leaves_its_schedules_alone(office: Office) -> None:
+    schedules.set_timing(office.store, DAILY, {"zone": NEW_YORK}, office.now)
+    before = office.rows(tables.schedules)
+    office.later(hours=1)
+    office.apply(rules=[])
+    assert office.rows(tables.schedules) == before
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, AUCKLAND])
+def test_a_night_that_has_run_does_not_run_again_when_its_campaign_moves(office: Office, zone: str) -> None:
+    end(office, tick(office, OPENING)[0])
+    office.now = OPENING + timedelta(hours=18)  # in Auckland the next night has just passed
+    office.apply(timezone=zone)
+    assert tick(office) == []
+    following = row(office)["next_at"]
+    assert office.now < following <= office.now + timedelta(days=1)
+    (run,) = tick(office, following)
+    assert (run["slot"] > "2027-03-10", run["late"]) == (True, 0)
+
+
+@pytest.mark.parametrize(("zone", "hours", "late"), [(NEW_YORK, 7, 0), (AUCKLAND, 5, 1)])
+def test_a_night_that_waits_for_its_run_is_made_up_for_when_its_campaign_moves(
+    either: Office, zone: str, hours: int, late: int
+) -> None:
+    (first,) = tick(either, OPENING)
+    either.now = OPENING + timedelta(days=1, hours=5)
+    assert row(either)["due"] == "2027-03-11"
+    either.apply(timezone=zone)
+    end(either, first)
+    (second,) = tick(either, OPENING + timedelta(days=1, hours=hours))
+    assert (second["slot"], second["late"]) == ("2027-03-11", late)
 
 
 def test_a_schedule_that_does_not_exist_is_named_with_the_likely_right_one(office: Office) -> None:

@@ -37,7 +37,6 @@ def test_schedules_without_a_worker_have_failed_with_exit_code_2_and_the_command
     sqlite_world: World,
 ) -> None:
     sqlite_world.set_up()
-    sqlite_world.run("schedule", "list")
     done = sqlite_world.run("health", code=2)
     assert "failed    workers\n" in done.out
     assert "-> touchline serve" in done.out
@@ -47,6 +46,8 @@ def test_schedules_without_a_worker_have_failed_with_exit_code_2_and_the_command
 
 def test_what_is_degraded_has_exit_code_1(sqlite_world: World) -> None:
     sqlite_world.set_up()
+    for row in sqlite_world.run("schedule", "list", "--json").json:
+        sqlite_world.run("schedule", "pause", row["name"])  # all is done by hand here
     sqlite_world.leads(2)
     sqlite_world.run("import", "leads.csv", "-c", "spring")
     sqlite_world.run("run", "-c", "spring", "--until", "nurture")
@@ -59,7 +60,6 @@ def test_what_is_degraded_has_exit_code_1(sqlite_world: World) -> None:
 
 def test_cron_may_tell_what_is_new_and_tells_it_once(sqlite_world: World, hook: Hook) -> None:
     sqlite_world.set_up()
-    sqlite_world.run("schedule", "list")
     told = {"TOUCHLINE_ALERTS__URLS": json.dumps([hook.url])}
     for _ in range(2):
         sqlite_world.run("health", "--notify", code=2, **told)
@@ -167,13 +167,12 @@ def test_the_settings_in_the_page_on_monitoring_are_read_as_they_stand(tmp_path:
     ("text", "said"),
     [
         ("[alerts]\nquiet = '22-7'", "'22-7' is not a time of day such as 22:00-07:00"),
-        ("[alerts]\nquiet = '22:00-22:00'", "begins and ends at once"),
         ("[alerts]\nzone = 'Europe/Nowhere'", "'Europe/Nowhere' is not an IANA zone"),
         ("[alerts]\nzone = '../etc/passwd'", "is not an IANA zone"),
         ("[worker]\nbeat_seconds = 20\ntake_over_seconds = 30", "take_over_seconds must be twice beat_seconds"),
         ("[worker]\nbatch_concurrency = 0", "worker.batch_concurrency"),
         ("[serve]\nport = 65536", "serve.port"),
-        ("history_days = 0", "history_days"),
+        ("history_days = 29", "history_days"),
         ("[alerts]\nheartbeat = 'file:///etc/passwd'", "alerts.heartbeat: Value error, it is not an address such as"),
     ],
 )

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -135,6 +135,28 @@ def test_who_waits_too_long_for_another_writer_is_told(store_url, open_store):
             assert other.mailboxes.state(MAILBOX)["state"] == "ready"
     with hasty.transaction() as unit:
         unit.mailboxes.ready(MAILBOX, NOW)
+
+
+def test_who_waits_too_long_for_another_thread_is_told_as_for_another_process(sqlite_url, open_store):
+    hasty = open_store(sqlite_url, 0.05)
+    with ThreadPoolExecutor(1) as thread, hasty.transaction():
+        with fails(faults.BUSY):
+            thread.submit(add, hasty, [1]).result()
+        assert count(hasty) == 0
+    add(hasty, [1])
+    assert count(hasty) == 1
+
+
+def test_who_gets_no_connection_is_told_and_as_many_as_were_asked_for_work_at_once(store_url):
+    with closing(Store(store_url, Path("/"), 0.05, connections=20)) as hasty:
+        with ExitStack() as others:
+            for _ in range(20):
+                others.enter_context(hasty.reading()).controls.get("stopped")
+            with fails(faults.ALL_IN_USE) as raised:
+                add(hasty, [1])
+            assert hasty.place in raised.value.message
+        add(hasty, [1])
+        assert count(hasty) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 from touchline.app.campaigns import Applied, apply
 from touchline.app.ports import Store, StoredCampaign
+from touchline.app.schedules import equip
 from touchline.model.campaign import Campaign
 from touchline.model.errors import InvalidInput, NotFound, Refused
 
@@ -172,6 +173,7 @@ def clone(store: Store, campaign: str, new_name: str, now: datetime) -> Applied:
         obstacles = made.obstacles()
         state = "draft" if obstacles else "paused"
         unit.campaigns.create(made, state, now)
+        equip(unit, new_name, now)
         return Applied(new_name, 1, "new", state, obstacles)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from touchline.app.claims import STOPPED
 from touchline.app.ports import Store, StoredCampaign, Unit
+from touchline.app.schedules import equip, move_zone
 from touchline.model.campaign import Campaign
 from touchline.model.errors import Refused
 
@@ -31,32 +32,40 @@ def apply(store: Store, campaign: Campaign, now: datetime, *, version: int | Non
     Raises:
         Refused: Somebody has changed the campaign since that version.
     """
-    obstacles = campaign.obstacles()
     with store.transaction() as unit:
-        stored = unit.campaigns.find(campaign.name)
-        if stored is not None and version not in (None, stored.version):
-            raise Refused(
-                f"Campaign {campaign.name!r} has become version {stored.version}; this change was made from {version}.",
-                hint="Look at the present version and make the change again.",
-            )
-        for mailbox in campaign.mailboxes:
-            unit.mailboxes.know(mailbox.address, now)
-        if stored is None:
-            state = "draft" if obstacles else "active"
-            unit.campaigns.create(campaign, state, now)
-            return Applied(campaign.name, 1, "new", state, obstacles)
-        # A pause is a person's word and outlives any version; obstacles keep a campaign from sending all the same.
-        state = "paused" if stored.state == "paused" else "draft" if obstacles else "active"
-        if stored.digest == campaign.digest():
-            return Applied(campaign.name, stored.version, "unchanged", state, obstacles)
-        version = stored.version + 1
-        unit.campaigns.revise(stored.id, version, campaign, now)
-        present = [mailbox.address for mailbox in campaign.mailboxes]
-        gone = [mailbox.address for mailbox in stored.campaign.mailboxes if mailbox.address not in present]
-        if gone and present:
-            unit.touches.hand_over(stored.id, gone, present[0], now)
-        unit.campaigns.set(stored.id, now, state=state)
-        return Applied(campaign.name, version, "revised", state, obstacles)
+        applied = _applied(unit, campaign, now, version)
+        equip(unit, campaign.name, now)
+        return applied
+
+
+def _applied(unit: Unit, campaign: Campaign, now: datetime, version: int | None) -> Applied:
+    obstacles = campaign.obstacles()
+    stored = unit.campaigns.find(campaign.name)
+    if stored is not None and version not in (None, stored.version):
+        raise Refused(
+            f"Campaign {campaign.name!r} has become version {stored.version}; this change was made from {version}.",
+            hint="Look at the present version and make the change again.",
+        )
+    for mailbox in campaign.mailboxes:
+        unit.mailboxes.know(mailbox.address, now)
+    if stored is None:
+        state = "draft" if obstacles else "active"
+        unit.campaigns.create(campaign, state, now)
+        return Applied(campaign.name, 1, "new", state, obstacles)
+    # A pause is a person's word and outlives any version; obstacles keep a campaign from sending all the same.
+    state = "paused" if stored.state == "paused" else "draft" if obstacles else "active"
+    if stored.digest == campaign.digest():
+        return Applied(campaign.name, stored.version, "unchanged", state, obstacles)
+    if campaign.timezone != stored.campaign.timezone:
+        move_zone(unit, stored, campaign.timezone, now)
+    version = stored.version + 1
+    unit.campaigns.revise(stored.id, version, campaign, now)
+    present = [mailbox.address for mailbox in campaign.mailboxes]
+    gone = [mailbox.address for mailbox in stored.campaign.mailboxes if mailbox.address not in present]
+    if gone and present:
+        unit.touches.hand_over(stored.id, gone, present[0], now)
+    unit.campaigns.set(stored.id, now, state=state)
+    return Applied(campaign.name, version, "revised", state, obstacles)
 
 
 def get(store: Store, name: str) -> StoredCampaign:

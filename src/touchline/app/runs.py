@@ -165,6 +165,7 @@ def start(store: Store, name: str, *, first: str, until: str, now: datetime) -> 
         stored = unit.campaigns.get(name)
         if until == "send":
             may_send(stored)
+        unit.runs.hold(DAILY, stored.id)
         for other in unit.runs.unfinished(stored.id):
             if other["job"] == DAILY:
                 raise Refused(
@@ -230,11 +231,15 @@ def retry(outside: Outside, key: int) -> tuple[Row, int]:
         Refused: It goes on, or one like it does; or it is a bulk action that has come to its end.
     """
     with outside.store.transaction() as unit:
+        row = _found(unit, key)
+        # A run by hand was no job of a worker's; what it does is a daily run's work.
+        job = DAILY if row["job"] == BY_HAND else row["job"]
+        unit.runs.hold(job, row["campaign_id"])
         row = _found(unit, key, lock=True)
         if row["state"] in OPEN:
             raise Refused(f"Run {key} goes on.", hint=f"Wait for it, or: touchline runs cancel {key}")
         for other in unit.runs.unfinished(row["campaign_id"]):
-            if _work(other) == _work(row):
+            if _work(other) in (_work(row), _work(row | {"job": job})):
                 raise Refused(f"Run {other['id']} does the same work now.", hint="Wait for it.")
         aside = [batch for batch in unit.runs.batches(key, states=["set_aside"]) if batch["place"] is not None]
         same = {name: row[name] for name in ("campaign_id", "campaign_version", "first", "until", "priority")}
@@ -245,8 +250,6 @@ def retry(outside: Outside, key: int) -> tuple[Row, int]:
             unit.runs.set_batch(key, batch["number"], state="retried" if row["job"] == bulk.JOB else "released")
         if row["schedule_id"] is None:
             same["slot"] = row["slot"]
-        # A run by hand was no job of a worker's; what it does is a daily run's work.
-        job = DAILY if row["job"] == BY_HAND else row["job"]
         made = unit.runs.open(job, outside.clock.now(), **same)
         assert made is not None
         return _found(unit, made), len(aside)

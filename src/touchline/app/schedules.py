@@ -1,7 +1,7 @@
 """Schedules: which job starts by itself when, and the tick that opens a run for each time that has come, once."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ import structlog
 
 from touchline.app.caps import DAY, cap_of
 from touchline.app.claims import STALE, STOPPED
-from touchline.app.ports import Row, Store, Unit
+from touchline.app.ports import Row, Store, StoredCampaign, Unit
 from touchline.model import timing
 from touchline.model.errors import InvalidInput, NotFound, Refused
 from touchline.model.faults import meant
@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.:_-]{0,63}")
 PRIORITIES = range(1, 101)
+AT_ONCE = 100
+"""So many windows are opened in one transaction, at the utmost."""
 
 
 def _always(unit: Unit, schedule: Row, now: datetime) -> bool:
@@ -105,18 +107,32 @@ def is_ahead(schedule: Row, now: datetime) -> bool:
 def ensure(store: Store, now: datetime) -> list[str]:
     """Add the schedules that are missing; those that are there stay as they are. Gives the names of the new ones."""
     with store.reading() as unit:
-        present = {row["name"] for row in unit.schedules.listed()}
-        wanted = {
-            f"{name}:{campaign}" if campaign else name: (name, campaign)
-            for name, job in JOBS.items()
-            for campaign in (unit.campaigns.names() if job.per_campaign else [None])
-        }
-    missing = [name for name in wanted if name not in present]
+        missing = _missing(unit, unit.campaigns.names())
     if missing:
         with store.transaction() as unit:
-            for name in missing:
-                _add(unit, name, *wanted[name], now)
-    return missing
+            _add_all(unit, missing, now)
+    return list(missing)
+
+
+def equip(unit: Unit, campaign: str, now: datetime) -> None:
+    """The same for the workspace and one campaign: without schedules nothing could tell that no worker is there."""
+    _add_all(unit, _missing(unit, [campaign]), now)
+
+
+def _missing(unit: Unit, campaigns: Collection[str]) -> dict[str, tuple[str, str | None]]:
+    """Job and campaign of each schedule that the workspace and these campaigns should have and have not, by its name."""
+    wanted = {
+        f"{name}:{campaign}" if campaign else name: (name, campaign)
+        for name, job in JOBS.items()
+        for campaign in (campaigns if job.per_campaign else [None])
+    }
+    present = unit.schedules.known(list(wanted))
+    return {name: of for name, of in wanted.items() if name not in present}
+
+
+def _add_all(unit: Unit, missing: Mapping[str, tuple[str, str | None]], now: datetime) -> None:
+    for name, (job, campaign) in missing.items():
+        _add(unit, name, job, campaign, now)
 
 
 def _add(unit: Unit, name: str, job: str, campaign: str | None, now: datetime) -> None:
@@ -198,19 +214,50 @@ def start_due(store: Store, now: datetime, *, worker: str | None = None) -> list
     """
     _go_on(store, now)
     with store.reading() as unit:
-        candidates = [(row, slot) for row in _active(unit) if (slot := due(row, now)) is not None]
-        open_ = {_kind(run) for run in unit.runs.unfinished()} if candidates else set()
-    opened = []
-    for row, slot in candidates:
-        # Most ticks end here, without a transaction that would wait for whoever writes.
-        if _waits(row, slot, busy=_kind(row) in open_):
-            continue
+        candidates, idle = _looked_at(unit, now)
+    if idle:
         with store.transaction() as unit:
-            run = _start(unit, row, slot, now)
-        if run is not None:
-            log.info("schedule.opened", run=run["id"], schedule=row["name"], slot=slot.slot, late=slot.late, by=worker)
-            opened.append(run)
+            for passed, keys in idle.items():
+                unit.schedules.pass_by(keys, passed, now)
+    opened = []
+    for some in _together(candidates):
+        with store.transaction() as unit:
+            runs = [run for row, slot in some if (run := _start(unit, row, slot, now)) is not None]
+        for run in runs:
+            late = bool(run["late"])
+            log.info("schedule.opened", run=run["id"], schedule=run["schedule"], slot=run["slot"], late=late, by=worker)
+        opened += runs
     return opened
+
+
+def _together(candidates: list[tuple[Row, Due]]) -> Iterator[list[tuple[Row, Due]]]:
+    """What is started in one transaction: windows, of which thousands may open at the same minute, a hundred at a time."""
+    # All who start several take their locks in this order, so no two wait for each other. Intervals go one by one: a
+    # worker that lets them pass by writes many of their rows in an order of its own.
+    windows = [one for one in candidates if one[1].stop_at is not None]
+    windows.sort(key=lambda one: (one[0]["job"], one[0]["campaign_id"] or 0, one[0]["name"]))
+    yield from (windows[first : first + AT_ONCE] for first in range(0, len(windows), AT_ONCE))
+    yield from ([one] for one in candidates if one[1].stop_at is None)
+
+
+def _looked_at(unit: Unit, now: datetime) -> tuple[list[tuple[Row, Due]], dict[str, list[int]]]:
+    """Schedules with the slot that they may start now, and those whose interval passes by without a run, by slot.
+
+    Most looks find nothing to start: they shall cost a transaction for all schedules, not one for each, or none at all.
+    """
+    due_now = [(row, slot) for row in _active(unit) if (slot := due(row, now)) is not None]
+    open_ = {_kind(run) for run in unit.runs.unfinished()} if due_now else set()
+    candidates, idle = list[tuple[Row, Due]](), dict[str, list[int]]()
+    for row, slot in due_now:
+        busy = _kind(row) in open_
+        if _waits(row, slot, busy=busy):
+            continue
+        # Unlike a night, an interval that is passed by although its campaign has just become ready soon comes again.
+        if slot.stop_at is None and (busy or not _is_on(row) or not JOBS[row["job"]].has_work(unit, row, now)):
+            idle.setdefault(slot.slot, []).append(row["id"])
+        else:
+            candidates.append((row, slot))
+    return candidates, idle
 
 
 def _go_on(store: Store, now: datetime) -> None:
@@ -219,7 +266,7 @@ def _go_on(store: Store, now: datetime) -> None:
         waiting = [row for row in _active(unit) if isinstance(timing_of(row), Every) and is_ahead(row, now)]
     for row in waiting:
         with store.transaction() as unit:
-            _begin_anew(unit, row, timing_of(row), now)
+            _begin_anew(unit, row, timing_of(row), now, since=now)
         log.warning("schedule.anew", schedule=row["name"], last_slot=row["last_slot"])
 
 
@@ -242,7 +289,7 @@ def _waits(schedule: Row, slot: Due, *, busy: bool) -> bool:
 
 
 def _start(unit: Unit, schedule: Row, slot: Due, now: datetime) -> Row | None:
-    busy = _busy(unit, schedule, now) is not None
+    busy = _busy(unit, schedule) is not None
     if _waits(schedule, slot, busy=busy) or not unit.schedules.take(schedule["id"], slot.slot, now):
         return None
     if busy or not _is_on(schedule) or not JOBS[schedule["job"]].has_work(unit, schedule, now):
@@ -250,10 +297,10 @@ def _start(unit: Unit, schedule: Row, slot: Due, now: datetime) -> Row | None:
     return _open(unit, schedule, now, slot=slot.slot, stop_at=slot.stop_at, late=int(slot.late))
 
 
-def _busy(unit: Unit, schedule: Row, now: datetime) -> Row | None:
+def _busy(unit: Unit, schedule: Row) -> Row | None:
     """The open run of the same job, if there is one; no other process opens one before this transaction ends."""
-    # Writing the row takes its lock: of two workers the second one looks after the first has committed.
-    unit.schedules.set(schedule["id"], now)
+    # A lock of the schedule's own row would not do: another schedule, or a person, may start the same job.
+    unit.runs.hold(*_kind(schedule))
     runs = unit.runs.unfinished(schedule["campaign_id"])
     return next((run for run in runs if _kind(run) == _kind(schedule)), None)
 
@@ -290,6 +337,19 @@ def _shown(schedule: Row, now: datetime) -> Row:
         "next_at": following.opens_at if following else None,
         "ahead": is_ahead(schedule, now),
     }
+
+
+def move_zone(unit: Unit, campaign: StoredCampaign, zone: str, now: datetime) -> None:
+    """Let schedules that follow the campaign's present zone follow its next one; a zone that somebody set stays."""
+    for row in unit.schedules.listed():
+        present = timing_of(row)
+        if row["campaign_id"] != campaign.id or not isinstance(present, Daily):
+            continue
+        if present.zone == campaign.campaign.timezone:
+            wanted = present.model_copy(update={"zone": zone})
+            # A night that still waits for its run is made up for as it would have been; where none does, the night
+            # that has just passed in the new zone must not run beside the one that ran in the old.
+            _begin_anew(unit, row, wanted, now, since=present.since if due(row, now) else now)
 
 
 def set_timing(store: Store, name: str, changes: Mapping[str, Any], now: datetime, priority: int | None = None) -> Row:
@@ -331,7 +391,7 @@ def _change(unit: Unit, row: Row, changes: Mapping[str, Any], now: datetime, pri
             f"{name} cannot begin with {wanted.first} and end with {last}.", hint=f"Stages: {', '.join(STAGES)}."
         )
     if wanted != present:
-        _begin_anew(unit, row, wanted, now)
+        _begin_anew(unit, row, wanted, now, since=now)
 
 
 def pause(store: Store, name: str, now: datetime) -> str:
@@ -357,14 +417,16 @@ def resume(store: Store, name: str, now: datetime) -> str:
     with store.transaction() as unit:
         row = _found(unit, name)
         if row["state"] == "paused" or is_ahead(row, now):
-            _begin_anew(unit, row, timing_of(row), now, state="active")
+            _begin_anew(unit, row, timing_of(row), now, since=now, state="active")
         return str(row["state"])
 
 
-def _begin_anew(unit: Unit, schedule: Row, wanted: Timing, now: datetime, **values: Any) -> None:
-    """Make this the timing from now on."""
+def _begin_anew(
+    unit: Unit, schedule: Row, wanted: Timing, now: datetime, *, since: datetime | None, **values: Any
+) -> None:
+    """Make this the timing from now on; windows that closed before `since` are not made up for."""
     if isinstance(wanted, Daily):
-        wanted = wanted.model_copy(update={"since": now})
+        wanted = wanted.model_copy(update={"since": since})
     if timing.is_ahead(wanted, schedule["last_slot"], now):
         # Runs keep the slots they were for, so none runs twice although this forgets the newest.
         values["last_slot"] = None
@@ -385,7 +447,7 @@ def run_now(store: Store, name: str, now: datetime) -> Row:
                 f"{name} cannot run: campaign {row['campaign']!r} is not active but {row['campaign_state']}.",
                 hint=f"touchline campaign start {row['campaign']}",
             )
-        if (other := _busy(unit, row, now)) is not None:
+        if (other := _busy(unit, row)) is not None:
             raise Refused(
                 f"{name} is {other['state']} already, as run {other['id']}.",
                 hint=f"See it with: touchline runs show {other['id']}",

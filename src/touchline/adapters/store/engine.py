@@ -13,6 +13,7 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from touchline.adapters.store.faults import unavailable
 from touchline.model.errors import Misconfigured
@@ -22,6 +23,12 @@ BUSY_SECONDS = 30.0
 
 IDLE_SECONDS = 30
 """How long a PostgreSQL server lets a transaction that writes stand still before it ends it."""
+
+CONNECTIONS = 15
+"""How many transactions of one process may go on at once where nobody says otherwise."""
+
+KEPT = 5
+"""So many connections stay open when nobody uses them; a server has few to give, and one of SQLite may hold many pages."""
 
 CONNECT_SECONDS = "10"
 """How long to wait for a PostgreSQL server that does not answer."""
@@ -41,8 +48,12 @@ READING = "touchline_reading"
 LASTING = "touchline_lasting"
 
 
-def open_engine(url: str, home: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
+def open_engine(url: str, home: Path, busy_seconds: float = BUSY_SECONDS, connections: int = CONNECTIONS) -> Engine:
     """An engine for `sqlite:///file` (relative to `home`) or `postgresql://...`.
+
+    Args:
+        busy_seconds: How long a transaction waits for another one, or for a connection.
+        connections: How many transactions may go on at once.
 
     Raises:
         Misconfigured: The URL is neither.
@@ -56,15 +67,20 @@ def open_engine(url: str, home: Path, busy_seconds: float = BUSY_SECONDS) -> Eng
         ) from None
     backend = parsed.get_backend_name()
     if backend in ("postgresql", "postgres"):
-        return _postgresql(parsed, busy_seconds)
+        return _postgresql(parsed, busy_seconds, _pool(busy_seconds, connections))
     if backend == "sqlite":
-        return _sqlite(parsed, home, busy_seconds)
+        return _sqlite(parsed, home, busy_seconds, _pool(busy_seconds, connections))
     raise Misconfigured(
         f"Touchline keeps its data in SQLite or PostgreSQL, not {backend}.", hint="Set DATABASE_URL accordingly."
     )
 
 
-def _postgresql(url: URL, busy_seconds: float) -> Engine:
+def _pool(busy_seconds: float, connections: int) -> dict[str, Any]:
+    kept = min(KEPT, connections)
+    return {"pool_size": kept, "max_overflow": connections - kept, "pool_timeout": busy_seconds}
+
+
+def _postgresql(url: URL, busy_seconds: float, pool: dict[str, Any]) -> Engine:
     # Our COPY writes UTF-8, whatever the server would choose for this database.
     query = {"connect_timeout": CONNECT_SECONDS, **url.query, "client_encoding": "utf8"}
     engine = create_engine(
@@ -72,6 +88,7 @@ def _postgresql(url: URL, busy_seconds: float) -> Engine:
         pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         hide_parameters=True,
+        **pool,
     )
 
     @event.listens_for(engine, "connect")
@@ -86,7 +103,7 @@ def _postgresql(url: URL, busy_seconds: float) -> Engine:
     return engine
 
 
-def _sqlite(url: URL, home: Path, busy_seconds: float) -> Engine:
+def _sqlite(url: URL, home: Path, busy_seconds: float, pool: dict[str, Any]) -> Engine:
     if not url.database or url.database == ":memory:":
         raise Misconfigured("An in-memory database forgets everything.", hint="Give a file: sqlite:///touchline.db.")
     path = (home / url.database).resolve()
@@ -101,6 +118,7 @@ def _sqlite(url: URL, home: Path, busy_seconds: float) -> Engine:
         hide_parameters=True,
         # The connection that wrote last has the pages at hand; to any other what it holds is of yesterday.
         pool_use_lifo=True,
+        **pool,
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
@@ -174,6 +192,13 @@ _turns: WeakKeyDictionary[Engine, tuple[threading.Lock, float]] = WeakKeyDiction
 """Whose turn it is to write in this process, and how long one waits for it."""
 
 
+def _locked() -> sqlite3.OperationalError:
+    """What the driver says where the writer is another process."""
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
+
+
 @contextmanager
 def _turn(engine: Engine, *, reading: bool) -> Iterator[None]:
     """One writing thread at a time on SQLite. Threads that wait for each other in the file sleep for up to a tenth of a second."""
@@ -182,7 +207,7 @@ def _turn(engine: Engine, *, reading: bool) -> Iterator[None]:
         return
     lock, seconds = _turns[engine]
     if not lock.acquire(timeout=seconds):
-        raise sqlite3.OperationalError("database is locked")
+        raise _locked()
     try:
         yield
     finally:
@@ -200,7 +225,8 @@ def transaction(engine: Engine, *, reading: bool = False, lasting: bool = True) 
             waiting for the disk is a tenth of a large import; PostgreSQL's transactions all last.
 
     Raises:
-        StoreUnavailable: The database is locked, full, read-only or away; nothing of the transaction is kept.
+        StoreUnavailable: The database is locked, full, read-only or away, or every connection of this process is in
+            use; nothing of the transaction is kept.
     """
     options: dict[str, Any] = {READING: reading, LASTING: lasting}
     if reading and engine.dialect.name == "postgresql":
@@ -215,7 +241,7 @@ def transaction(engine: Engine, *, reading: bool = False, lasting: bool = True) 
                 # It keeps nobody from anything, and whoever pages through an export may take their time.
                 connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
-    except (DBAPIError, sqlite3.Error, psycopg.Error) as error:
+    except (DBAPIError, PoolTimeoutError, sqlite3.Error, psycopg.Error) as error:
         # The bulk writer speaks to the driver itself, so errors come with SQLAlchemy's wrapper and without.
         known = unavailable(error, place(engine))
         if known is None:

@@ -4,6 +4,7 @@ import sqlite3
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from touchline.model.errors import Crossed, StoreUnavailable
 
@@ -21,6 +22,7 @@ NO_RIGHT = "This user lacks a right on the database: make it the owner."
 CROSSED = "Two processes wanted the same rows. Try again: nothing of this step was kept."
 STOOD_STILL = "This process stood still in the middle of a step. Try again: nothing of the step was kept."
 AT_LIMIT = "The server is at its limits. Try again later: nothing of this step was kept."
+ALL_IN_USE = "Every connection of this process is in use. Try again later: nothing of this step was kept."
 AWAY = "Check that the server runs and DATABASE_URL is right: touchline doctor."
 
 SQLITE = {
@@ -61,8 +63,10 @@ REFUSED = (("password", LOGIN), ("authentication", LOGIN), ("role", LOGIN), ("do
 """Hints by words of a refused connection, which carries no SQLSTATE."""
 
 
-def unavailable(error: DBAPIError | sqlite3.Error | psycopg.Error, place: str) -> StoreUnavailable | None:
+def unavailable(error: Exception, place: str) -> StoreUnavailable | None:
     """The error as users should see it; None where it is a defect and not the database's state."""
+    if isinstance(error, PoolTimeoutError):
+        return StoreUnavailable(f"The database {place} cannot be used: no connection came free.", hint=ALL_IN_USE)
     cause = error.orig if isinstance(error, DBAPIError) else error
     hint = _sqlite_hint(cause) if isinstance(cause, sqlite3.Error) else _postgresql_hint(cause)
     if hint is None:

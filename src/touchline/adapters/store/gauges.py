@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Column, Connection, Select, bindparam, case, exists, func, literal_column, select, union_all
@@ -76,6 +76,9 @@ _WAITS = exists().where(
 )
 MAY_HAVE_LEFT = ("open", "sent", "uncertain")
 """Results of deliveries by which a message may be with its recipient."""
+
+AHEAD = timedelta(hours=1)
+"""A row that is later than others by more was written by a clock that was ahead."""
 
 
 class Gauges:
@@ -276,9 +279,16 @@ class Gauges:
 
     def _before(self, key: Column[Any], time: Column[Any], after: int, at: datetime, most: int) -> int:
         page = select(key, time.label("at")).where(key > after).order_by(key).limit(most).subquery()
-        too_new = func.min(case((page.c.at >= at, page.c.id)))
-        last, new = self.connection.execute(select(func.max(page.c.id), too_new)).one()
-        return int(new - 1 if new is not None else last if last is not None else after)
+        # A row of a clock that was ahead stays too new for years; only where it stands tells when it was written.
+        new = select(func.min(page.c.id)).where(page.c.at >= at, page.c.at < at + AHEAD)
+        too_new = self.connection.execute(new).scalar_one()
+        old = func.max(case((page.c.at < at, page.c.id)))
+        bounds = [page.c.id < too_new] if too_new is not None else []
+        query = select(old, func.max(page.c.id), func.count()).select_from(page).where(*bounds)
+        written_before, last, count = self.connection.execute(query).one()
+        # So many at once are no transactions that are still under way.
+        upto = last if count == most else written_before
+        return after if upto is None else int(upto)
 
 
 def _between(key: Column[Any], after: int, upto: int | None) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from touchline.adapters.store.campaigns import upsert
+from touchline.adapters.store.engine import hold
 from touchline.adapters.store.query import among
 from touchline.adapters.store.tables import OPEN_RUNS, batches, campaigns, run_totals, runs, schedules, workers
 
@@ -30,6 +31,13 @@ class Runs:
             .on_conflict_do_nothing(index_elements=["schedule_id", "slot"])
         )
         return self.connection.execute(query.returning(runs.c.id)).scalar_one_or_none()
+
+    def hold(self, job: str, campaign_id: int | None) -> None:
+        """Let no other transaction open a run of this job and campaign until this one ends.
+
+        Taken before the look at what is unfinished, it makes that look hold: whoever comes second sees what the first opened.
+        """
+        hold(self.connection, f"runs of {job} of campaign {campaign_id or 0}")
 
     def get(self, key: int, *, lock: bool = False) -> dict[str, Any] | None:
         """One run with its campaign's and its schedule's name; with `lock` no other transaction changes it before this one ends."""

@@ -1,12 +1,15 @@
 """Schedules in the store: when which job starts by itself."""
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from touchline.adapters.store.campaigns import upsert
+from touchline.adapters.store.engine import hold
+from touchline.adapters.store.query import among
 from touchline.adapters.store.tables import campaigns, schedules
 
 
@@ -25,6 +28,11 @@ class Schedules:
         )
         rows = self.connection.execute(query).mappings()
         return [{**row, "timing": json.loads(row["timing"])} for row in rows]
+
+    def known(self, names: Collection[str]) -> set[str]:
+        """Those of these names that a schedule has."""
+        query = select(schedules.c.name).where(among(self.connection, schedules.c.name, names))
+        return set(self.connection.execute(query).scalars())
 
     def add(
         self, name: str, job: str, campaign_id: int | None, timing: dict[str, Any], now: datetime, priority: int
@@ -56,9 +64,15 @@ class Schedules:
 
     def take(self, key: int, slot: str, now: datetime) -> bool:
         """Make this the newest slot of an active schedule; False where another process has done so, or it is paused."""
-        query = update(schedules).where(
-            schedules.c.id == key,
-            schedules.c.state == "active",
-            schedules.c.last_slot.is_(None) | (schedules.c.last_slot < slot),
-        )
-        return self.connection.execute(query.values(last_slot=slot, updated_at=now)).rowcount == 1
+        return self._take(schedules.c.id == key, slot, now) == 1
+
+    def pass_by(self, keys: Collection[int], slot: str, now: datetime) -> None:
+        """The same for many at once; those that another process has taken, or that are paused, stay as they are."""
+        # Two that write the same rows in different orders would wait for each other.
+        hold(self.connection, "schedules pass by")
+        self._take(among(self.connection, schedules.c.id, keys), slot, now)
+
+    def _take(self, which: ColumnElement[bool], slot: str, now: datetime) -> int:
+        free = schedules.c.last_slot.is_(None) | (schedules.c.last_slot < slot)
+        query = update(schedules).where(which, schedules.c.state == "active", free)
+        return self.connection.execute(query.values(last_slot=slot, updated_at=now)).rowcount

@@ -13,7 +13,7 @@ from touchline.adapters.store.alerts import Alerts
 from touchline.adapters.store.audit import Answers, Audit
 from touchline.adapters.store.campaigns import Campaigns, Controls, Mailboxes
 from touchline.adapters.store.desk import Desk
-from touchline.adapters.store.engine import BUSY_SECONDS, open_engine, place, transaction
+from touchline.adapters.store.engine import BUSY_SECONDS, CONNECTIONS, open_engine, place, transaction
 from touchline.adapters.store.gauges import Gauges
 from touchline.adapters.store.imports import Imports
 from touchline.adapters.store.journal import Journal, Senders
@@ -156,11 +156,14 @@ class Store:
     Args:
         url: `sqlite:///file` or `postgresql://...`.
         home: Folder that a relative file name starts from.
-        busy_seconds: How long a transaction waits for another one.
+        busy_seconds: How long a transaction waits for another one, or for a connection.
+        connections: How many transactions may go on at once.
     """
 
-    def __init__(self, url: str, home: Path, busy_seconds: float = BUSY_SECONDS) -> None:
-        self.engine = open_engine(url, home, busy_seconds)
+    def __init__(
+        self, url: str, home: Path, busy_seconds: float = BUSY_SECONDS, connections: int = CONNECTIONS
+    ) -> None:
+        self.engine = open_engine(url, home, busy_seconds, connections)
 
     @property
     def place(self) -> str:
