@@ -178,6 +178,7 @@ class Worker:
         while not stop.wait(seconds):
             try:
                 self._beat()
+                self.workspace.watch.back(self.workspace.clock.now())
             except StoreUnavailable as error:
                 # Health is looked after by a run, and there are none now. Nor by a tick: the engine may hold it until the database is back.
                 self.workspace.watch.away(error, self.workspace.clock.now())

@@ -411,6 +411,18 @@ def test_a_database_that_restarts_is_told_to_nobody(office: Office) -> None:
     watch.store.engine.dispose()  # type: ignore[attr-defined]
 
 
+def test_who_only_knew_of_the_database_by_its_heart_forgets_it_when_it_beats_again(office: Office) -> None:
+    watch = Watch(office.store, Pager(), Etiquette())
+    gone = StoreUnavailable("The database is away.", hint="")
+    watch.away(gone, NOON)
+    assert watch.back(NOON) == 0
+    watch.away(gone, NOON + timedelta(days=3))
+    assert watch.away(gone, NOON + timedelta(days=3) + PATIENCE) == 1
+    assert "since 2027-03-12" in watch.notifier.told[0].body
+    assert watch.back(NOON + timedelta(days=3) + 2 * PATIENCE) == 1
+    assert told(watch)[-1] == "Touchline over: database"
+
+
 def test_where_no_channel_takes_the_news_of_the_database_it_is_tried_again(office: Office) -> None:
     pager = Pager(up=False)
     watch = Watch(office.store, pager, Etiquette())

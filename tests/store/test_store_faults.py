@@ -183,6 +183,17 @@ def test_the_place_of_the_data_is_shown_without_a_password(tmp_path, open_store)
 # SQLite
 
 
+def test_a_server_that_vanishes_without_a_word_is_noticed_within_a_minute_or_as_the_url_says(
+    postgresql_url, open_store
+):
+    def waits(url):
+        with open_store(url).reading() as unit:
+            return unit.connection.connection.driver_connection.info.get_parameters()["tcp_user_timeout"]
+
+    assert int(waits(postgresql_url)) == 60_000
+    assert int(waits(f"{postgresql_url}&tcp_user_timeout=5000")) == 5_000
+
+
 def test_a_database_that_another_process_has_locked_says_so(sqlite_url, open_store):
     hasty = open_store(sqlite_url, 0.05)
     with closing(sqlite3.connect(file_of(sqlite_url), isolation_level=None)) as other:

@@ -253,7 +253,7 @@ class Watch:
             told = tell(self.store, self.notifier, self.etiquette, now)
         except StoreUnavailable as error:
             return {"findings": 1, "told": self.away(error, now, patience)}
-        told += self._back(now)
+        told += self.back(now)
         if found.level != "failed":
             self.heartbeat()
         return {"findings": len(found.findings), "told": told}
@@ -274,10 +274,13 @@ class Watch:
             self.away_told = now
             return 1
 
-    def _back(self, now: datetime) -> int:
-        if self.away_since is None:
-            return 0
-        body = f"OVER  The database can be used again.\n    from {_at(self.away_since)} to {_at(now)}"
-        told = self.away_told is not None and self.notifier.tell(Notice("Touchline over: database", body, "healthy"))
-        self.away_since = self.away_told = None
-        return int(told)
+    def back(self, now: datetime) -> int:
+        """The database can be used: whoever was told that it is away is told so. Gives 1 if people were."""
+        with self._telling:
+            if self.away_since is None:
+                return 0
+            body = f"OVER  The database can be used again.\n    from {_at(self.away_since)} to {_at(now)}"
+            over = Notice("Touchline over: database", body, "healthy")
+            told = self.away_told is not None and self.notifier.tell(over)
+            self.away_since = self.away_told = None
+            return int(told)
