@@ -39,7 +39,7 @@ def ready(sqlite_world: World) -> World:
 def said(done: Done, *hints: str) -> None:
     """It failed, and says where and what to do, in one message."""
     assert (done.code, done.out) == (75, ""), done.err
-    logged = ("run.failed", "sender.cannot_beat")  # the log has it too
+    logged = ("run.failed", "sender.cannot_beat", "sender.cannot_settle")  # the log has it too
     message, hint = [line for line in done.err.splitlines() if not any(event in line for event in logged)]
     assert message.startswith("touchline: The database ")
     assert message.endswith(".")

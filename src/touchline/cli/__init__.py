@@ -73,7 +73,8 @@ def main() -> None:
         app()
     except TouchlineError as error:
         # What is wrong may quote the user's file, and a file may hold anything.
-        print(f"touchline: {plain_lines(error.message)}", file=sys.stderr)
+        first, *more = plain_lines(error.message).split("\n")
+        print("\n  ".join((f"touchline: {first}", *more)), file=sys.stderr)
         if error.hint:
             print(f"  {plain_lines(error.hint)}", file=sys.stderr)
         sys.exit(error.exit_code)
