@@ -29,6 +29,7 @@ from touchline.app.tasks import Duty
 from touchline.app.work import Step
 from touchline.engine import DurableEngine, Queue
 from touchline.settings import Dns, Settings
+from touchline.sim.companies import WORDS
 from touchline.sim.market import Market, market
 from touchline.wiring import Quiet, Workspace
 from touchline.worker import Worker
@@ -300,7 +301,8 @@ def workers_postgresql(folder: Path, leads: int) -> Iterator[dict[str, object]]:
 
 def write_apart(folder: Path, names: Sequence[str], each: int) -> None:
     """Files that share nobody: the parts of one market without dirt, in which no person stands twice."""
-    whole = market(70, each * len(names), min(DOMAINS, max(1, each // 4)) * len(names), 0)
+    leads = each * len(names)
+    whole = market(70, leads, min(WORDS, DOMAINS * len(names), max(1, leads // 4)), 0)
     write(folder, {"whole": whole})
     with (folder / "whole.csv").open(encoding="utf-8") as file:
         header = next(file)
