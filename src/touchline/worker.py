@@ -15,7 +15,7 @@ from touchline.app.claims import Post
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, StoredCampaign, Unit
 from touchline.app.runs import BY_HAND, bury
-from touchline.app.schedules import JOBS, ensure, start_due
+from touchline.app.schedules import ensure, queue_of, start_due
 from touchline.app.tasks import Bench
 from touchline.app.work import Work
 from touchline.engine import DurableEngine, Queue
@@ -139,8 +139,7 @@ class Worker:
         if long := [row["id"] for row in waiting if now - row["queued_at"] > RENEW_AFTER]:
             self.engine.renew(long)
         for row in waiting:
-            queue = JOBS[row["job"]].queue if row["job"] in JOBS else "batch"
-            self.engine.enqueue(row["id"], queue, row["priority"])
+            self.engine.enqueue(row["id"], queue_of(row["job"]), row["priority"])
         bury(store, machine.has_died, now)
         self._close_given_up([row for row in rows if row["state"] == "running" and row["job"] != BY_HAND])
 

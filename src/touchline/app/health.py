@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from touchline.app.doctor import LOW_DISK, NO_DISK
 from touchline.app.history import tally
 from touchline.app.ports import Row, Store, Unit
-from touchline.app.schedules import JOBS, due, is_ahead, timing_of, upcoming
+from touchline.app.schedules import due, is_ahead, queue_of, timing_of, upcoming
 from touchline.model.timing import Daily
 
 Level = Literal["healthy", "degraded", "failed"]
@@ -253,11 +253,6 @@ def _queue(seen: Signs, now: datetime) -> Iterator[Finding]:
         reason = f"run {run['id']} waits for a worker of the queue {queue} since {run['queued_at']:%Y-%m-%d %H:%M} UTC"
         look = f"touchline runs list; more workers: touchline worker --queues {queue}"
         yield _finding(scope, "queue", "degraded", reason, look)
-
-
-def queue_of(job: str) -> str:
-    """Where runs of a job wait; what no schedule starts waits with the batches."""
-    return JOBS[job].queue if job in JOBS else "batch"
 
 
 def _workers(seen: Signs, now: datetime) -> Iterator[Finding]:

@@ -84,6 +84,11 @@ JOBS: Mapping[str, Job] = {
 """Every job that can be scheduled. A new one needs its entry here and its work where workers look it up."""
 
 
+def queue_of(job: str) -> str:
+    """Where runs of a job wait; what no schedule starts waits with the batches."""
+    return JOBS[job].queue if job in JOBS else "batch"
+
+
 def timing_of(schedule: Row) -> Timing:
     """When a schedule starts its job."""
     return timing.parse(type(JOBS[schedule["job"]].timing), schedule["timing"], schedule["name"])

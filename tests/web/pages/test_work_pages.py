@@ -399,8 +399,9 @@ def test_each_trouble_is_told_once_and_those_that_are_alike_together(owner: Pers
         with office.store.transaction() as unit:
             unit.runs.set(run, state="failed", error="the file <i>has gone</i>", finished_at=office.now)
     with office.store.transaction() as unit:
-        for address in boxes:
-            unit.mailboxes.failing(address, f"454 {address} too often", office.now + timedelta(hours=1), office.now)
+        for minutes, address in enumerate(boxes, 60):
+            again = office.now + timedelta(minutes=minutes)
+            unit.mailboxes.failing(address, f"454 {address} too often", again, office.now)
     with office.store.transaction() as unit:
         alerts.settle(unit, health(office.store, office.now).findings, office.now)
     for path in ("/", "/runs?job=send"):

@@ -180,7 +180,8 @@ def of_health(findings: Iterable[Finding]) -> list[Trouble]:
 def _alike(scope: str, matter: str, reason: str, hint: str) -> tuple[str, str]:
     """Why and what to do, equal for troubles that differ only in what they are about and in a number or a time of it."""
     if scope == "mailboxes":
-        return re.sub(r"^\S+ rests until [\d: -]+UTC", "they rest", reason).replace(matter, "(address)"), "mailboxes"
+        alike = re.sub(r"; it rests until [\d: -]+UTC$", "", reason.removeprefix(f"{matter}: "))
+        return alike.replace(matter, "(address)"), "mailboxes"
     return reason, re.sub(r"\d+", "0", hint)
 
 
