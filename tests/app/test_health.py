@@ -244,11 +244,11 @@ def test_a_batch_that_was_set_aside_is_told_for_each_run_with_its_rows_and_the_c
     assert {one.key: (one.reason, one.hint) for one in found.findings} == {
         "daily:spring: run 12": (
             "1 batch of run 12 (40 rows) was set aside and waits: odd",
-            "touchline runs retry 12",
+            "touchline runs retry 12, or runs dismiss 12",
         ),
         "daily:spring: run 11": (
             "2 batches of run 11 (1,240 rows) were set aside and wait: odd",
-            "touchline runs retry 11",
+            "touchline runs retry 11, or runs dismiss 11",
         ),
     }
     by_hand = only(judged(aside=[aside(3, "change", schedule=None, job="change", place={}, counts={"set_aside": 1})]))
@@ -399,7 +399,11 @@ def test_rows_that_were_set_aside_are_told_until_a_retry_takes_them_up(either: O
         pass
     worker(either)
     told = only(health(either.store, either.now))
-    assert (told.scope, told.level, told.hint) == ("daily:spring", "degraded", f"touchline runs retry {key}")
+    assert (told.scope, told.level, told.hint) == (
+        "daily:spring",
+        "degraded",
+        f"touchline runs retry {key}, or runs dismiss {key}",
+    )
     assert told.reason.startswith(f"1 batch of run {key} (40 rows) was set aside and waits: ")
     runs.retry(either.outside, key)
     assert health(either.store, either.now).level == "healthy"

@@ -13,7 +13,7 @@ from touchline.app import runs, schedules
 from touchline.app.ports import Source
 from touchline.app.tasks import Duty
 from touchline.app.work import TAKEOVERS, TRIES, Step, Work
-from touchline.model.errors import SourceUnavailable, StoreUnavailable
+from touchline.model.errors import Refused, SourceUnavailable, StoreUnavailable
 
 ROWS = 130
 """Three whole batches of the office and ten rows."""
@@ -168,6 +168,25 @@ def test_a_run_that_a_person_cancels_ends_before_its_next_batch(small: Shop) -> 
         unit.runs.set(key, cancel="mara")
     assert not work.advance(key).more
     assert (small.row(key)["state"], small.row(key)["error"]) == ("cancelled", "cancelled by mara")
+
+
+def test_what_was_set_aside_rests_for_good_where_a_person_says_so(shop: Shop) -> None:
+    office, key = shop.office, shop.open()
+    with pytest.raises(Refused, match="goes on"):
+        runs.dismiss(office.outside, key)
+    fails(office, "import-before-commit", ValueError("odd"), nth=2, times=TRIES)
+    through(shop.worker(), key)
+    with office.store.reading() as unit:
+        assert len(unit.gauges.aside(9)) == 1
+    assert runs.dismiss(office.outside, key) == 1
+    with office.store.reading() as unit:
+        assert unit.gauges.aside(9) == []
+    with pytest.raises(Refused, match=f"No batch of run {key} waits"):
+        runs.dismiss(office.outside, key)
+    made, aside = runs.retry(office.outside, key)
+    assert aside == 0
+    through(shop.worker(), made["id"])
+    assert len(office.rows(tables.leads)) == ROWS - 40
 
 
 def test_another_worker_goes_on_and_the_first_one_is_told(shop: Shop) -> None:

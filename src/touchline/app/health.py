@@ -235,7 +235,7 @@ def _aside(seen: Signs) -> Iterator[Finding]:
             f"{'was' if one else 'were'} set aside and {'waits' if one else 'wait'}: {_said(batches[0]['error'])}"
         )
         scope = batches[0]["schedule"] or batches[0]["job"]
-        yield _finding(scope, f"run {run}", "degraded", reason, f"touchline runs retry {run}")
+        yield _finding(scope, f"run {run}", "degraded", reason, f"touchline runs retry {run}, or runs dismiss {run}")
 
 
 def _rows(batch: Row) -> int:

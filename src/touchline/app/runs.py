@@ -255,6 +255,27 @@ def retry(outside: Outside, key: int) -> tuple[Row, int]:
         return _found(unit, made), len(aside)
 
 
+def dismiss(outside: Outside, key: int) -> int:
+    """Let batches of a run that were set aside rest for good, as where their file is gone; gives how many.
+
+    Their rows stay rejected, and kept in the import.
+
+    Raises:
+        NotFound: No run has this number.
+        Refused: None of its batches waits, or it goes on.
+    """
+    with outside.store.transaction() as unit:
+        row = _found(unit, key, lock=True)
+        if row["state"] in OPEN:
+            raise Refused(f"Run {key} goes on.", hint=f"Wait for it, or: touchline runs cancel {key}")
+        aside = unit.runs.batches(key, states=["set_aside"])
+        if not aside:
+            raise Refused(f"No batch of run {key} waits to be tried again.", hint=f"See: touchline runs show {key}")
+        for batch in aside:
+            unit.runs.set_batch(key, batch["number"], state="dismissed")
+        return len(aside)
+
+
 def _work(row: Row) -> tuple[Any, ...]:
     """Equal for runs that would do the same."""
     payload = row["payload"] or {}

@@ -236,4 +236,16 @@ def retry(context: typer.Context, run: Run, json: Json = False) -> None:
         print("A worker does it: touchline worker, or touchline serve.")
 
 
+@runs.command()
+def dismiss(context: typer.Context, run: Run, json: Json = False) -> None:
+    """Let batches of a run that were set aside rest for good: health tells of them no more, and their rows stay rejected."""
+    from touchline.app import runs as app
+
+    batches = app.dismiss(workspace(context).outside, run)
+    if json:
+        print_json({"run": run, "dismissed": batches})
+    else:
+        print(f"Run {run}: {batches} {'batch rests' if batches == 1 else 'batches rest'} for good.")
+
+
 COMMANDS = (worker, serve)

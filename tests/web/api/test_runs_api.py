@@ -109,6 +109,18 @@ def test_a_run_that_has_ended_is_tried_again_as_a_new_one(ready: Api) -> None:
     assert ready.get(f"/runs/{run + 1}")["until"] == "score"
 
 
+def test_what_a_run_set_aside_is_dismissed_once(ready: Api) -> None:
+    run = start(ready)["run"]
+    ready.post(f"/runs/{run}/dismiss", None, 409)
+    with ready.workspace.store.transaction() as unit:
+        unit.runs.add_batch(run, "harvest", "set_aside", ready.office.now, counts={}, seconds=0.0, place={"rows": 3})
+        unit.runs.set(run, state="done", finished_at=ready.office.now)
+    assert ready.post(f"/runs/{run}/dismiss") == {"run": run, "dismissed": 1}
+    assert [batch["state"] for batch in ready.get(f"/runs/{run}")["batches"]] == ["dismissed"]
+    ready.post(f"/runs/{run}/dismiss", None, 409)
+    assert ("run.dismiss", f"run:{run}", "done") in ready.audited()
+
+
 @pytest.mark.parametrize("path", ["/runs/7", "/runs/7/events", f"/runs/{2**63 - 1}"])
 def test_a_run_that_is_not_there_is_not_found(api: Api, path: str) -> None:
     assert api.ask("GET", path).status_code == 404

@@ -359,6 +359,23 @@ def test_a_run_is_started_cancelled_and_retried_by_hand(owner: Person) -> None:
     owner.post("/runs/9/retry", 404)
 
 
+def test_what_was_set_aside_rests_by_a_button(owner: Person) -> None:
+    office = owner.api.office
+    office.apply()
+    key = started(owner, office.people(1))
+    assert "/dismiss" not in owner.page(f"/runs/{key}")
+    with office.store.transaction() as unit:
+        unit.runs.add_batch(
+            key, "harvest", "set_aside", office.now, counts={}, seconds=0.0, attempts=4, place={"rows": 3}
+        )
+        unit.runs.set(key, state="done", finished_at=office.now)
+    assert f"/runs/{key}/dismiss" in owner.page(f"/runs/{key}")
+    owner.post(f"/runs/{key}/dismiss")
+    assert last(owner) == ("run.dismiss", f"run:{key}", "done")
+    assert "dismissed" in owner.words(f"/runs/{key}")
+    assert "/dismiss" not in owner.page(f"/runs/{key}")
+
+
 def test_the_progress_of_a_run_is_told_until_its_end(owner: Person) -> None:
     owner.api.office.apply()
     place = given(owner).partition("?")[0]

@@ -380,7 +380,7 @@ batches = Table(
     Column("run_id", Key, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("stage", Text, nullable=False),
-    Column("state", Text, nullable=False),  # done | set_aside | released | retried
+    Column("state", Text, nullable=False),  # done | set_aside | released | retried | dismissed
     Column("place", Text),  # JSON: what a batch that was set aside covers
     Column("counts", Text, nullable=False),
     Column("seconds", Float, nullable=False),

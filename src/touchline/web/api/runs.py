@@ -72,7 +72,7 @@ class Batch(Shape):
 
     number: int
     stage: str
-    state: str = Field(description="done, set_aside, released, retried.")
+    state: str = Field(description="done, set_aside, released, retried, dismissed.")
     attempts: int
     seconds: float
     counts: dict[str, Any]
@@ -158,6 +158,22 @@ def retry(visit: Annotated[Visit, needs("runs:write")], number: Number) -> Retri
         row, batches = runs.retry(visit.workspace.outside, number)
         change.after = {"run": row["id"], "batches": batches}
     return Retried(run=row["id"], follow=place_of(row["id"]), batches=batches)
+
+
+class Dismissed(Shape):
+    """Batches that rest for good."""
+
+    run: int
+    dismissed: int
+
+
+@routes.post("/{number}/dismiss", summary="Let what was set aside rest")
+def dismiss(visit: Annotated[Visit, needs("runs:write")], number: Number) -> Dismissed:
+    """Its batches that were set aside are not told of any more; their rows stay rejected, and kept in the import."""
+    with visit.changing("run.dismiss", f"run:{number}") as change:
+        count = runs.dismiss(visit.workspace.outside, number)
+        change.after = {"batches": count}
+    return Dismissed(run=number, dismissed=count)
 
 
 def _glance(visit: Visit, key: int) -> dict[str, Any]:

@@ -153,6 +153,7 @@ def detail(visit: Reads, number: Number) -> Response:
         "seconds": sorted(seconds.items(), key=lambda one: -one[1]),
         "batches": batches[-BATCHES:],
         "all_batches": len(batches),
+        "waiting": sum(batch["state"] == "set_aside" for batch in batches),
         "released": sum(batch["state"] == "set_aside" and batch["place"] is not None for batch in batches),
         "import_href": _import_of(visit, row),
         "loaded": row["counts"].get("imports", []) if row["job"] == "run" else [],
@@ -181,6 +182,16 @@ def retry(visit: Writes, number: Number) -> Response:
     return frame.done(
         visit.request, f"/runs/{row['id']}", f"{said}, {batches} batches first." if batches else f"{said}."
     )
+
+
+@routes.post("/runs/{number}/dismiss")
+def dismiss(visit: Writes, number: Number) -> Response:
+    """Let what was set aside rest."""
+    with visit.changing("run.dismiss", f"run:{number}") as change:
+        count = runs.dismiss(visit.workspace.outside, number)
+        change.after = {"batches": count}
+    said = "1 batch rests" if count == 1 else f"{count} batches rest"
+    return frame.done(visit.request, f"/runs/{number}", f"{said} for good.")
 
 
 @routes.get("/runs/{number}/progress")

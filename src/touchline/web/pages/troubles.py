@@ -22,6 +22,7 @@ LINKS = (
     (rf"touchline runs show {WORD}", "/runs/{}", "run {}"),
     (rf"touchline runs cancel {WORD}", "/runs/{}", "cancel run {}"),
     (rf"touchline runs retry {WORD}", "/runs/{}", "retry run {}"),
+    (rf"runs dismiss {WORD}", "/runs/{}", "dismiss what was set aside"),
     (r"touchline runs list", "/runs", "the runs"),
     (r"touchline outbox list --state uncertain", "/outbox?state=uncertain", "decide each in the outbox"),
     (r"touchline outbox list", "/outbox", "the outbox"),
