@@ -372,7 +372,7 @@ def test_what_was_set_aside_rests_by_a_button(owner: Person) -> None:
     assert f"/runs/{key}/dismiss" in owner.page(f"/runs/{key}")
     owner.post(f"/runs/{key}/dismiss")
     assert last(owner) == ("run.dismiss", f"run:{key}", "done")
-    assert "dismissed" in owner.words(f"/runs/{key}")
+    assert "Dismissed" in owner.words(f"/runs/{key}")
     assert "/dismiss" not in owner.page(f"/runs/{key}")
 
 
