@@ -7,7 +7,7 @@ from office import ANN, TUESDAY, Office, PowerCut
 
 from touchline.adapters.store import tables
 from touchline.app.imports import Imported, listed, shown
-from touchline.app.loading import OUTCOMES
+from touchline.app.loading import OUTCOMES, begun
 from touchline.model.errors import InvalidInput, NotFound, Refused
 
 MIXED = (
@@ -103,6 +103,15 @@ def test_the_second_of_two_processes_on_one_import_is_refused_and_harms_nothing(
         either.load(source)
     assert [row["state"] for row in either.rows(tables.imports)] == ["done"]
     assert len(either.rows(tables.leads)) == 100
+
+
+def test_who_stood_still_before_it_began_does_not_load_again_what_another_has_loaded(either: Office) -> None:
+    either.apply()
+    source = either.people(100)
+    either.load(source)
+    with pytest.raises(Refused, match=r"Another process is importing 0\.csv"):
+        begun(either.outside, either.stored(), source, "csv", "nurture", None)
+    assert [(row["state"], row["rows"]) for row in either.rows(tables.imports)] == [("done", 100)]
 
 
 def test_what_was_loaded_before_is_skipped_where_that_is_asked_and_loaded_again_where_not(office: Office) -> None:

@@ -33,7 +33,7 @@ AS_SET_BY_DEFAULT = {
 }
 REGIMES: dict[str, tuple[int, bool, dict[str, str]]] = {
     "one host": (20, False, AS_SET_BY_DEFAULT),
-    "a host each": (KILLS if LONG else 10, True, {}),
+    "a host each": (KILLS if LONG else 6, True, {}),
     "a host each, as set by default": (20, True, AS_SET_BY_DEFAULT),
 }
 """How many workers die, whether each is on a host of its own, where only its silence tells, and their settings beside those of `QUICK`."""
@@ -92,7 +92,7 @@ def check(world: World, store: Store, names: list[str], runs: int, files: int = 
 
 @pytest.mark.timeout(300 + 6 * KILLS)
 def test_a_worker_killed_at_random_loses_and_doubles_nothing(sqlite_world: World) -> None:
-    survive(sqlite_world, KILLS // 2, 1)
+    survive(sqlite_world, KILLS // 2 if LONG else 6, 1)
 
 
 @pytest.mark.timeout(300 + 6 * KILLS)

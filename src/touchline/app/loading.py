@@ -52,8 +52,18 @@ def begun(outside: Outside, stored: StoredCampaign, source: Source, kind: str, u
 
     Args:
         last: The last import of this content, if there is one.
+
+    Raises:
+        Refused: Another process has begun to load this content since that was looked at.
     """
     with outside.store.transaction() as unit:
+        unit.campaigns.hold(stored.id)
+        present = unit.imports.latest(stored.id, source.describe().fingerprint)
+        if (present and present["id"]) != (last and last["id"]):
+            raise Refused(
+                f"Another process is importing {source.describe().name}.",
+                hint="Wait for it: touchline imports list.",
+            )
         if last is None or last["state"] == "done":
             return opened(outside, unit, source, stored, kind, until)
         unit.imports.finish(last["id"], "running", outside.clock.now())

@@ -27,7 +27,7 @@ suppression are obeyed before each message all the same; window and text are as 
 BACK_OFF = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), timedelta(days=1))
 """Waits after each temporary refusal (RFC 5321, 4.5.4.1 wants at least 30 minutes in general and 4-5 days in all)."""
 
-SETTLE_AGAIN = (0.2, 1.0, 5.0)
+SETTLE_AGAIN = (0.2, 1.0, 3.0)
 """Seconds before a server's answer is written down again that the store did not take. A lost answer is a person's work."""
 
 BEAT_SECONDS = 15
