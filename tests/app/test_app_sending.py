@@ -1,7 +1,7 @@
 """Sending: what every answer of a mail server, every interruption and every gate does to the touch, the mailbox and the person."""
 
-import asyncio
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,16 +10,14 @@ import pytest
 import sqlalchemy
 from office import AGAIN, ANN, EVERYONE, HELLO, MARA, MONDAY, TUESDAY, WEDNESDAY, Office, PowerCut
 
-from touchline.adapters.smtp import SmtpSession
 from touchline.adapters.store import tables
 from touchline.app import campaigns, outbox, sending
 from touchline.app.claims import LOOK, recover
 from touchline.app.leads import replied
 from touchline.app.letters import OptOut
-from touchline.app.ports import Reply
 from touchline.app.sending import BACK_OFF, CLAIM, LOST_IN_A_ROW, may_send, no_such_mailbox, send_due
 from touchline.model.errors import Crossed, Misconfigured
-from touchline.sim.smtp_server import Fault
+from touchline.sim.smtp_server import Fault, SmtpServer
 
 BOB = "ann1@firm1.com"
 
@@ -340,25 +338,25 @@ def test_one_mailbox_that_fails_does_not_keep_the_others_from_sending(office: Of
     assert {t["mailbox"] for t in office.touches() if t["state"] == "sent"} == {MARA}
 
 
-def test_what_breaks_in_one_mailbox_leaves_no_message_of_another_without_its_answer(
-    office: Office, monkeypatch
-) -> None:
-    ready(office, 12, mailboxes=[office.mailbox(), office.mailbox("bo@quillmast.example")])
-    broken, transmit = asyncio.Event(), SmtpSession.transmit
+def test_what_breaks_in_one_mailbox_leaves_no_message_of_another_without_its_answer(office: Office) -> None:
+    broken = threading.Event()
 
-    async def once_the_other_is_broken(session: SmtpSession, message: bytes) -> Reply:
-        await broken.wait()
-        await asyncio.sleep(0.01)
-        return await transmit(session, message)
+    def once_the_other_is_broken(_: str) -> bool:
+        assert broken.wait(10)
+        time.sleep(0.05)
+        return False
 
     def breaks() -> None:
         broken.set()
         raise ValueError("odd")
 
-    monkeypatch.setattr(SmtpSession, "transmit", once_the_other_is_broken)
-    office.points.at("recipient-accepted", breaks, nth=2)
-    with pytest.raises(ValueError, match="odd"):
-        office.send()
+    with SmtpServer() as other:
+        ready(office, 12, mailboxes=[office.mailbox(), office.mailbox("bo@quillmast.example", port=other.port)])
+        # One mail server has the message, and says so when the mailbox at the other one is at its end.
+        office.smtp.script(Fault("dot", "drop", matches=once_the_other_is_broken, times=None))
+        office.points.at("recipient-accepted", breaks, nth=2)
+        with pytest.raises(ValueError, match="odd"):
+            office.send()
     firsts = [(row["mailbox"], row["state"]) for row in office.touches() if row["step"] == 1]
     assert {state for _, state in firsts} == {"sent", "planned"}
     assert len({mailbox for mailbox, state in firsts if state == "sent"}) == 1
