@@ -15,7 +15,7 @@ from touchline.app.claims import Post
 from touchline.app.pipeline import Outside
 from touchline.app.ports import Row, StoredCampaign, Unit
 from touchline.app.runs import BY_HAND, bury
-from touchline.app.schedules import ensure, queue_of, start_due
+from touchline.app.schedules import begin, ensure, queue_of, start_due
 from touchline.app.tasks import Bench
 from touchline.app.work import Work
 from touchline.engine import DurableEngine, Queue
@@ -93,6 +93,7 @@ class Worker:
         self.engine.start()
         heart = threading.Thread(target=self._beats, args=(stop, settings.beat_seconds), name="heart", daemon=True)
         heart.start()
+        begin(self.workspace.store, self.workspace.clock.now())
         log.info("worker.started", worker=self.name, queues=self.listen)
         ready()
         try:

@@ -550,6 +550,17 @@ def test_a_clock_that_ran_ahead_blocks_a_schedule_until_it_is_resumed(office: Of
     assert [run["slot"] for run in tick(office)] == ["2027-03-10"]
 
 
+def test_nights_before_the_first_worker_were_not_missed_and_those_after_it_were(either: Office) -> None:
+    late = OPENING + timedelta(hours=8)
+    schedules.begin(either.store, late)
+    assert tick(either, late) == []
+    (run,) = tick(either, OPENING + timedelta(days=1))
+    end(either, run)
+    schedules.begin(either.store, late + timedelta(days=2))
+    (run,) = tick(either, late + timedelta(days=2))
+    assert run["late"]
+
+
 def test_intervals_go_on_by_themselves_after_a_clock_that_ran_ahead(either: Office) -> None:
     (run,) = tick(either, datetime(2099, 1, 1, 3, tzinfo=UTC), job="health")
     end(either, run)

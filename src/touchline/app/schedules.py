@@ -211,6 +211,15 @@ def remove(store: Store, name: str) -> None:
         unit.schedules.remove(row["id"])
 
 
+def begin(store: Store, now: datetime) -> None:
+    """Let every schedule begin now where none has started anything: before there was a first worker no night was missed."""
+    with store.transaction() as unit:
+        rows = unit.schedules.listed()
+        if all(row["last_slot"] is None for row in rows):
+            for row in rows:
+                _begin_anew(unit, row, timing_of(row), now, since=now)
+
+
 def start_due(store: Store, now: datetime, *, worker: str | None = None) -> list[Row]:
     """Open a queued run for every slot that has come due; gives those runs. Any number of workers may do so at once.
 
