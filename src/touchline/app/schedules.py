@@ -226,9 +226,13 @@ def start_due(store: Store, now: datetime, *, worker: str | None = None) -> list
     Slots of an interval pass by while a run of the same job is open; a window's slot waits until that run has ended.
     What comes due while its campaign is not active is passed over, once its window has closed.
     """
-    _go_on(store, now)
     with store.reading() as unit:
-        candidates, idle = _looked_at(unit, now)
+        rows = [row for row in unit.schedules.listed() if row["state"] == "active"]
+        ahead = [row for row in rows if isinstance(timing_of(row), Every) and is_ahead(row, now)]
+        candidates, idle = _looked_at(unit, rows, now)
+    if ahead:
+        _go_on(store, ahead, now)
+        return start_due(store, now, worker=worker)
     if idle:
         with store.transaction() as unit:
             for passed, keys in idle.items():
@@ -254,12 +258,12 @@ def _together(candidates: list[tuple[Row, Due]]) -> Iterator[list[tuple[Row, Due
     yield from ([one] for one in candidates if one[1].stop_at is None)
 
 
-def _looked_at(unit: Unit, now: datetime) -> tuple[list[tuple[Row, Due]], dict[str, list[int]]]:
+def _looked_at(unit: Unit, rows: list[Row], now: datetime) -> tuple[list[tuple[Row, Due]], dict[str, list[int]]]:
     """Schedules with the slot that they may start now, and those whose interval passes by without a run, by slot.
 
     Most looks find nothing to start: they shall cost a transaction for all schedules, not one for each, or none at all.
     """
-    due_now = [(row, slot) for row in _active(unit) if (slot := due(row, now)) is not None]
+    due_now = [(row, slot) for row in rows if (slot := due(row, now)) is not None]
     open_ = {_kind(run) for run in unit.runs.unfinished()} if due_now else set()
     candidates, idle = list[tuple[Row, Due]](), dict[str, list[int]]()
     for row, slot in due_now:
@@ -274,18 +278,12 @@ def _looked_at(unit: Unit, now: datetime) -> tuple[list[tuple[Row, Due]], dict[s
     return candidates, idle
 
 
-def _go_on(store: Store, now: datetime) -> None:
+def _go_on(store: Store, ahead: list[Row], now: datetime) -> None:
     """Let intervals go on that a clock which ran ahead has left waiting: unlike a night's run they repeat nothing."""
-    with store.reading() as unit:
-        waiting = [row for row in _active(unit) if isinstance(timing_of(row), Every) and is_ahead(row, now)]
-    for row in waiting:
+    for row in ahead:
         with store.transaction() as unit:
             _begin_anew(unit, row, timing_of(row), now, since=now)
         log.warning("schedule.anew", schedule=row["name"], last_slot=row["last_slot"])
-
-
-def _active(unit: Unit) -> list[Row]:
-    return [row for row in unit.schedules.listed() if row["state"] == "active"]
 
 
 def _kind(row: Row) -> tuple[str, int | None]:

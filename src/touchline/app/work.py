@@ -138,8 +138,7 @@ class Work:
         except Exception as error:
             log.warning("run.failed", run=run_id, exc_info=error)
             with run.outside.store.transaction() as unit:
-                said = str(error) if isinstance(error, TouchlineError) else f"{type(error).__name__}: {error}"
-                unit.runs.set(run_id, state="failed", finished_at=run.outside.clock.now(), error=said)
+                unit.runs.set(run_id, state="failed", finished_at=run.outside.clock.now(), error=_said(error))
             self._forget(run_id)
             return Step(more=False)
         return None
@@ -196,7 +195,7 @@ class Work:
     def _failed(self, run_id: int, run: _Open, task: Task, error: Exception) -> Step:
         """Try again later, or set the batch aside."""
         run.failures += 1
-        said = str(error) if isinstance(error, TouchlineError) else f"{type(error).__name__}: {error}"
+        said = _said(error)
         log.warning("batch.failed", run=run_id, stage=task.stage, attempt=run.failures, exc_info=error)
         # What a person has to change first does not get better by waiting; who lost a race may look again at once.
         hopeless = isinstance(error, Permanent) and not isinstance(error, Refused)
@@ -250,6 +249,11 @@ class Work:
             unit.runs.set(run_id, state="failed" if failed else "done", finished_at=now, error=error)
         self._forget(run_id)
         log.info("run.ended", run=run_id, state="failed" if failed else "done", error=error)
+
+
+def _said(error: Exception) -> str:
+    """An error as a run keeps it; one that is none of our own sentences with its kind."""
+    return str(error) if isinstance(error, TouchlineError) else f"{type(error).__name__}: {error}"
 
 
 def _begins_late(unit: Unit, row: Row, now: datetime) -> bool:
