@@ -189,6 +189,15 @@ def history(outside: Outside, limit: int, *, campaign: str | None = None, every:
         return unit.runs.listed(limit, campaign_id=key, of_campaigns=not every)
 
 
+def took(row: Row, now: datetime | None = None) -> str:
+    """How long a run took in words; of one that goes on, until now, or nothing where that is not asked."""
+    end = row["finished_at"] or now
+    if row["started_at"] is None or end is None:
+        return ""
+    seconds = (end - row["started_at"]).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 def shown(outside: Outside, key: int) -> tuple[Row, list[Row]]:
     """One run with its batches.
 

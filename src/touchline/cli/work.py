@@ -124,7 +124,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    from touchline.app.runs import history
+    from touchline.app.runs import history, took
 
     rows = history(workspace(context).outside, limit, campaign=campaign, every=all_)
     if json:
@@ -132,19 +132,12 @@ def list_(
         return
     print_table(
         ["run", "job", "campaign", "state", "queued", "took", "did", "error"],
-        [[r["id"], r["job"], r["campaign"], _state(r), r["queued_at"], _took(r), _did(r), r["error"]] for r in rows],
+        [[r["id"], r["job"], r["campaign"], _state(r), r["queued_at"], took(r), _did(r), r["error"]] for r in rows],
     )
 
 
 def _state(row: "Row") -> str:
     return f"{row['state']}, late" if row["late"] else str(row["state"])
-
-
-def _took(row: "Row") -> str:
-    if row["started_at"] is None or row["finished_at"] is None:
-        return ""
-    seconds = (row["finished_at"] - row["started_at"]).total_seconds()
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _did(row: "Row") -> str:

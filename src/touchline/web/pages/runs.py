@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -114,7 +114,7 @@ def page(visit: Reads, chosen: Asked, before: Annotated[int | None, Query(ge=1, 
     values = {
         "health_now": health,
         "troubles": troubles.of_health(health.findings),
-        "rows": [row | {"took": _took(row, visit.now)} for row in rows[:SHOWN]],
+        "rows": [row | {"took": runs.took(row, visit.now)} for row in rows[:SHOWN]],
         "following": rows[SHOWN - 1]["id"] if len(rows) > SHOWN else None,
         "before": before,
         "campaigns": names,
@@ -147,7 +147,7 @@ def detail(visit: Reads, number: Number) -> Response:
     seconds = numbers(row["counts"].get("seconds", {})) or {}
     values = {
         "row": row,
-        "took": _took(row, visit.now),
+        "took": runs.took(row, visit.now),
         "goes_on": row["state"] in runs.OPEN,
         "parts": list(_parts(row, batches)),
         "seconds": sorted(seconds.items(), key=lambda one: -one[1]),
@@ -266,14 +266,6 @@ def _files(visit: Visit, batches: list[Row]) -> dict[int, str]:
 def _glance(visit: Visit, key: int) -> dict[str, Any]:
     row, _ = runs.shown(visit.workspace.outside, key)
     return {name: row[name] for name in ("state", "cancel")}
-
-
-def _took(row: Row, now: datetime) -> str:
-    """In the words of the command line."""
-    if row["started_at"] is None:
-        return ""
-    seconds = ((row["finished_at"] or now) - row["started_at"]).total_seconds()
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _parts(row: Row, batches: list[Row]) -> Iterator[dict[str, Any]]:
